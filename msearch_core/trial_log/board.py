@@ -1,0 +1,189 @@
+"""One run as one trainer sees it: which slots are done, under way, abandoned or free."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pyarrow as pa
+
+from msearch_core.trial import dumps
+from msearch_core.trial_log import layout, sealing
+from msearch_core.trial_log.claims import Claim, Claims
+from msearch_core.trial_log.leases import LeaseWatch
+from msearch_core.trial_log.reader import Reader
+from msearch_core.trial_log.records import RunRecord, StopRecord
+from msearch_core.trial_log.store import Store
+
+MAX_ATTEMPTS = 3
+
+
+class Board:
+    """An incremental view of one run.
+
+    Each ``look`` costs one listing each of the runs, the chunks, the heartbeats, and of the result and claim folders
+    that still lack a slot, made side by side on an object store, and one batched read of what is new.
+
+    Args:
+        store: the log's folder.
+        record: any budget of the run; a newer one is found by looking.
+        columns: the columns of the rows that the caller wants from ``take``; all if not given.
+
+    Attributes:
+        record: the run's newest budget.
+        stopped: why that budget was ended early, or ``None``.
+        reader: the trials on record.
+        claims: the claims on the others.
+        leases: how long each trainer has been silent.
+    """
+
+    def __init__(self, store: Store, record: RunRecord, columns: Iterable[str] | None = None) -> None:
+        self.store = store
+        self.record = record
+        self.run = layout.check_run(record.run)
+        self.stopped: StopRecord | None = None
+        self.reader = Reader(store, columns)
+        self.claims = Claims(store)
+        self.leases = LeaseWatch()
+        self._fresh: list[pa.Table] = []
+        self._done: set[int] = set()
+        self._lowest_open = 1
+
+    @property
+    def slots(self) -> int:
+        """How many slots the run has: its budget, and one more for each result that cannot be decoded."""
+        return self.record.trials + sum(layout.parse_uid(uid).run == self.run for uid in self.reader.void)
+
+    @property
+    def done(self) -> int:
+        """How many slots have a readable result."""
+        return len(self._done)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether each slot of the budget has a result."""
+        return self.done >= self.record.trials
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there is nothing left to do: the budget is complete, or it was stopped and nobody is at work."""
+        return self.is_complete or (self.stopped is not None and not self.pending())
+
+    def look(self, now: float | None = None) -> None:
+        """Read what is new.
+
+        Args:
+            now: monotonic seconds, for tests.
+
+        Raises:
+            Exception: the store's own error; no trainer is taken for dead because of it.
+        """
+        try:
+            self._refresh(time.monotonic() if now is None else now)
+        except Exception:
+            self.leases.lost_sight()
+            raise
+
+    def take(self) -> pa.Table:
+        """The rows of all runs that were read since the last call, each once."""
+        fresh, self._fresh = self._fresh, []
+        return pa.concat_tables(fresh or [self.reader.take()])
+
+    def _refresh(self, now: float) -> None:
+        # One after the other costs least on a local disk; on an object store each listing is a round trip.
+        with ThreadPoolExecutor(1 if self.store.is_local else 4) as pool:
+            listing = pool.submit(self.store.list, "heartbeats")
+            record = pool.submit(self._read_record)
+            seen: set[str] = set()
+            # What is read can show that further folders matter, on the first look at a long log above all.
+            while folders := self._active_folders() - seen:
+                claims = pool.submit(self.claims.refresh, sorted(folders), self.reader.has)
+                pool.submit(self.reader.refresh, sorted(folders)).result()
+                claims.result()
+                record.result()
+                self._count()
+                self.claims.forget(self.reader.has)
+                seen |= folders
+            record.result()
+            self.leases.observe(listing.result(), now)
+
+    def _read_record(self) -> None:
+        names = set(self.store.list("runs"))
+        extension = self.record.extension
+        while layout.run_file(self.run, extension + 1) in names:
+            extension += 1
+        if extension != self.record.extension:
+            self.record = RunRecord.from_bytes(self.store.read(layout.run_file(self.run, extension)))
+        stop = layout.stop_file(self.run, extension)
+        self.stopped = StopRecord.from_bytes(self.store.read(stop)) if stop in names else None
+
+    def _count(self) -> None:
+        fresh = self.reader.take()
+        self._fresh.append(fresh)
+        for uid in (layout.parse_uid(str(name)) for name in fresh.column("uid").to_pylist()):
+            if uid.run == self.run and not uid.rescore:
+                self._done.add(uid.number)
+        while not self._is_open(self._lowest_open) and self._lowest_open <= self.slots:
+            self._lowest_open += 1
+
+    def _is_open(self, slot: int) -> bool:
+        return slot not in self._done and self.uid(slot) not in self.reader.void
+
+    def _open_slots(self) -> Iterator[int]:
+        return filter(self._is_open, range(self._lowest_open, self.slots + 1))
+
+    def _active_folders(self) -> set[str]:
+        """Folders that lack a slot, as far as one past the first free slot: slots are claimed from the lowest up."""
+        folders = set()
+        for slot in self._open_slots():
+            folders.add(layout.slot_folder(self.run, slot))
+            if self.uid(slot) not in self.claims.latest:
+                folders.add(layout.slot_folder(self.run, slot + layout.SLOTS_PER_FOLDER))
+                break
+        return folders
+
+    def uid(self, slot: int) -> str:
+        """The name of the trial in a slot."""
+        return str(layout.Uid(self.run, slot))
+
+    def free(self) -> Iterator[int]:
+        """Slots without a result or a claim, lowest first."""
+        return (slot for slot in self._open_slots() if self.uid(slot) not in self.claims.latest)
+
+    def pending(self) -> list[Claim]:
+        """Claims whose owners are, as far as is known, at work."""
+        return [claim for uid, claim in sorted(self.claims.latest.items()) if claim and not self._is_abandoned(uid)]
+
+    def abandoned(self) -> list[str]:
+        """Trials whose newest claim was released, cannot be read, or belongs to a dead trainer."""
+        return [uid for uid in sorted(self.claims.latest) if self._is_abandoned(uid)]
+
+    def _is_abandoned(self, uid: str) -> bool:
+        claim = self.claims.latest[uid]
+        if claim is None or self.claims.is_released(uid):
+            return True
+        return claim.identity.known_dead() or self.leases.is_dead(claim.identity.trainer)
+
+    def history(self) -> dict[str, object]:
+        """What a proposal made now sees, small enough for its row: chunks, further results, pending uids."""
+        return {
+            "chunks": self.reader.chunks,
+            "results": sorted(self.reader.unsealed),
+            "pending": [claim.uid for claim in self.pending()],
+        }
+
+    def claim(self, claim: Claim) -> bool:
+        """Create the claim's file. Returns ``False`` if another trainer has that attempt."""
+        created = self.store.create(layout.claim_file(claim.uid, claim.attempt), claim.to_bytes())
+        if created:
+            self.claims.add(claim.uid, claim.attempt, claim)
+        return created
+
+    def release(self, claim: Claim) -> None:
+        """Hand a claim back so that another trainer can take the trial over at once."""
+        self.store.create(layout.released_file(claim.uid, claim.attempt), dumps(claim.owner).encode())
+
+    def seal_if_due(self) -> int:
+        """Compact the results if enough wait. Returns the number of rows sealed."""
+        return sealing.seal(self.store, self.reader) if sealing.is_due(self.reader) else 0

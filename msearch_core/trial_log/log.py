@@ -1,0 +1,134 @@
+"""The database's face."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pandas as pd
+import pyarrow as pa
+
+from msearch_core.errors import UserError
+from msearch_core.trial import SCHEMA, Trial, to_parquet, to_table
+from msearch_core.trial_log import layout, sealing
+from msearch_core.trial_log.board import Board
+from msearch_core.trial_log.reader import Reader
+from msearch_core.trial_log.records import RunRecord, SearchRecord, StopRecord, WinnerRecord
+from msearch_core.trial_log.store import Store, open_store
+
+
+class TrialLog:
+    """A search's trials and records in one folder on any fsspec filesystem.
+
+    The guarantees are those of the ``Store``: what ``append`` has acknowledged is on record for good, each uid is on
+    record once, and ``pandas.read_parquet("<url>/trials")`` works at any moment.
+
+    Args:
+        url: a local path or an fsspec URL such as ``gs://bucket/folder``.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.store: Store = open_store(url)
+        self._reader = Reader(self.store)
+        self._table: pa.Table = SCHEMA.empty_table()
+
+    @property
+    def url(self) -> str:
+        """The log's folder with its protocol."""
+        return self.store.url
+
+    def open(self, record: SearchRecord) -> SearchRecord:
+        """Begin the log for a search, or join it.
+
+        Returns:
+            The record that the log has: the one given, or that of whoever was first.
+        """
+        self.store.create(layout.CARRIER, to_parquet(SCHEMA.empty_table()))
+        self.store.create(layout.SEARCH, record.to_bytes())
+        return self.search()
+
+    def search(self) -> SearchRecord:
+        """The search that the log belongs to.
+
+        Raises:
+            UserError: the folder is not a trial log.
+        """
+        try:
+            return SearchRecord.from_bytes(self.store.read(layout.SEARCH))
+        except (FileNotFoundError, NotADirectoryError):
+            raise UserError(
+                f"{self.url} holds no search (there is no {layout.SEARCH} in it); give the folder that "
+                "`msearch search` named as its log"
+            ) from None
+        except ValueError as error:
+            raise UserError(f"{self.url}/{layout.SEARCH} cannot be read: {error}") from error
+
+    def runs(self) -> list[RunRecord]:
+        """Every run with its newest budget, oldest first."""
+        newest: dict[str, tuple[int, str]] = {}
+        for name in self.store.list("runs"):
+            run, extension, *rest = name.rpartition("/")[2].split(".")
+            if rest == ["json"]:
+                newest[run] = max(newest.get(run, (0, "")), (int(extension), name))
+        return [RunRecord.from_bytes(self.store.read(name)) for _, (_, name) in sorted(newest.items())]
+
+    def add_run(self, record: RunRecord) -> bool:
+        """Record a new run or an extended budget. Returns ``False`` if another process was first."""
+        return self.store.create(layout.run_file(record.run, record.extension), record.to_bytes())
+
+    def stop(self, record: RunRecord, stop: StopRecord) -> bool:
+        """End a run's budget early: trainers finish what they are at and claim nothing more."""
+        return self.store.create(layout.stop_file(record.run, record.extension), stop.to_bytes())
+
+    def board(self, record: RunRecord, columns: Iterable[str] | None = None) -> Board:
+        """One run as a trainer sees it."""
+        return Board(self.store, record, columns)
+
+    def append(self, trial: Trial) -> bool:
+        """Put a finished trial on record, for good.
+
+        Returns:
+            ``False`` if that uid has a result already, which then stands and this one is dropped.
+
+        Raises:
+            ValueError: the uid is not of the form ``<run>-<slot>``.
+        """
+        table = to_table([trial])
+        if not self.store.create(layout.result_file(trial.uid), to_parquet(table)):
+            return False
+        self._reader.add(table)
+        if sealing.is_due(self._reader):
+            self._reader.refresh(folders=())
+            sealing.seal(self.store, self._reader)
+        return True
+
+    def trials(self) -> pd.DataFrame:
+        """Every trial on record, sealed or not, in the order of their uids. Timestamps are in UTC."""
+        self._reader.refresh()
+        self._table = pa.concat_tables([self._table, self._reader.take()]).sort_by("uid").combine_chunks()
+        frame: pd.DataFrame = self._table.to_pandas()
+        return frame
+
+    def seal(self) -> int:
+        """Compact all results that wait. Returns the number of rows sealed by this call."""
+        sealed = 0
+        self._reader.refresh()
+        while self._reader.unsealed and not self._reader.newer:
+            sealed += sealing.seal(self.store, self._reader)
+            self._reader.refresh()
+        return sealed
+
+    def winners(self) -> list[WinnerRecord]:
+        """The winners named so far, oldest first."""
+        found = {
+            int(stem): name
+            for name in self.store.list("winners")
+            if (stem := name.rpartition("/")[2].removesuffix(".json")).isdecimal()
+        }
+        return [WinnerRecord.from_bytes(self.store.read(name)) for _, name in sorted(found.items())]
+
+    def add_winner(self, record: WinnerRecord) -> WinnerRecord:
+        """Record the next winner."""
+        number = len(self.winners()) + 1
+        while not self.store.create(layout.winner_file(number), record.to_bytes()):
+            number += 1
+        return record

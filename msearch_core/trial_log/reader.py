@@ -1,0 +1,128 @@
+"""Reading what others have finished, each file once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pyarrow as pa
+
+from msearch_core.trial import SCHEMA, SCHEMA_VERSION, from_parquet
+from msearch_core.trial_log import layout
+from msearch_core.trial_log.store import Store
+
+
+class CorruptChunkError(Exception):
+    """A sealed chunk cannot be read, or one is missing in the sequence. ``msearch check --repair`` rebuilds it."""
+
+
+class Reader:
+    """An incremental view of the trials on record.
+
+    Files never change once written, so each is read once and remembered by its name. A result that cannot be decoded
+    voids its slot; since its bytes never change, every reader agrees.
+
+    Args:
+        store: the log's folder.
+        columns: the columns to keep in memory; all if not given.
+
+    Attributes:
+        chunks: how many sealed chunks have been read, which are those numbered 1 to ``chunks``.
+        unsealed: uids on record that are in none of these chunks.
+        known: uids of all rows read so far.
+        void: uids of results that cannot be decoded.
+        newer: whether a row was written by a later version of the schema.
+    """
+
+    def __init__(self, store: Store, columns: Iterable[str] | None = None) -> None:
+        self.store = store
+        self.columns = list(columns) if columns is not None else list(SCHEMA.names)
+        self.chunks = 0
+        self.unsealed: set[str] = set()
+        self.void: set[str] = set()
+        self.newer = False
+        self._schema = pa.schema([SCHEMA.field(name) for name in self.columns])
+        self.known: set[str] = set()
+        self._fresh: list[pa.Table] = []
+
+    def has(self, uid: str) -> bool:
+        """Whether the trial has a result, readable or not."""
+        return uid in self.known or uid in self.void
+
+    def take(self) -> pa.Table:
+        """The rows read since the last call, each uid once, with this version's types."""
+        fresh, self._fresh = self._fresh, []
+        return pa.concat_tables([self._schema.empty_table(), *fresh]).combine_chunks()
+
+    def refresh(self, folders: Iterable[str] | None = None) -> None:
+        """Read what is new.
+
+        Args:
+            folders: the folders under ``results/`` to look into; all if not given.
+
+        Raises:
+            CorruptChunkError: a sealed chunk cannot be read or is missing.
+        """
+        # Results first: a row that is sealed after its folder was listed then shows up in a chunk, never in neither.
+        names = [
+            name for folder in ([""] if folders is None else folders) for name in self.store.list(f"results/{folder}")
+        ]
+        self._read_chunks()
+        self._read_results(names)
+
+    def add(self, table: pa.Table) -> None:
+        """Take in a result that the caller has just published, as if it had been read back."""
+        uid = table.column("uid")[0].as_py()
+        if uid not in self.known:
+            self.known.add(uid)
+            self.unsealed.add(uid)
+            self._fresh.append(self._select(table))
+
+    def _read_chunks(self) -> None:
+        numbers = sorted(number for name in self.store.list("trials") if (number := layout.chunk_number(name)))
+        new = [number for number in numbers if number > self.chunks]
+        if new != list(range(self.chunks + 1, self.chunks + 1 + len(new))):
+            raise CorruptChunkError(f"the chunks {new} do not follow on {self.chunks} in {self.store.url}/trials")
+        contents = self.store.read_many(map(layout.chunk_file, new))
+        for number in new:
+            try:
+                table = from_parquet(contents[layout.chunk_file(number)])
+            except (KeyError, pa.ArrowInvalid) as error:
+                raise CorruptChunkError(
+                    f"{self.store.url}/{layout.chunk_file(number)} cannot be read ({error}); "
+                    "run: msearch check LOG --repair"
+                ) from error
+            uids: list[str] = [str(uid) for uid in table.column("uid").to_pylist()]
+            self.unsealed.difference_update(uids)
+            # Rows that were already seen as results are not handed out again.
+            self._fresh.append(
+                self._select(table.filter(pa.array([uid not in self.known for uid in uids], pa.bool_())))
+            )
+            self.known.update(uids)
+            self.chunks = number
+
+    def _read_results(self, names: Iterable[str]) -> None:
+        uids = {name: uid for name in names if (uid := layout.result_uid(name))}
+        new = [name for name, uid in uids.items() if not self.has(uid)]
+        for name, data in self.store.read_many(new).items():
+            uid = uids[name]
+            try:
+                table = from_parquet(data)
+                valid = table.num_rows == 1 and table.column("uid")[0].as_py() == uid
+            except (KeyError, pa.ArrowInvalid):
+                valid = False
+            if valid:
+                self.add(table)
+            else:
+                self.void.add(uid)
+
+    def _select(self, table: pa.Table) -> pa.Table:
+        """The wanted columns with this version's types, whatever version wrote the table."""
+        if "schema_version" in table.column_names:
+            version = max((each for each in table.column("schema_version").to_pylist() if each is not None), default=0)
+            self.newer = self.newer or version > SCHEMA_VERSION
+        missing = pa.nulls(table.num_rows)
+        arrays = [
+            (table.column(name) if name in table.column_names else missing).cast(self._schema.field(name).type)
+            for name in self.columns
+        ]
+        return pa.table(arrays, schema=self._schema)

@@ -1,0 +1,128 @@
+"""The small JSON records beside the trials: the search, its runs, early ends and winners."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from msearch_core.trial import dumps
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """A frozen dataclass that is stored as one JSON object. Keys of a later version are ignored when read."""
+
+    def to_bytes(self) -> bytes:
+        """The record as JSON."""
+        return dumps(dataclasses.asdict(self)).encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """The record back.
+
+        Raises:
+            ValueError: the bytes are not a JSON object with the keys needed.
+        """
+        known = {each.name for each in dataclasses.fields(cls)}
+        loaded = json.loads(data)
+        if not isinstance(loaded, dict):
+            raise ValueError(f"expected a JSON object for a {cls.__name__}")
+        try:
+            return cls(**{key: value for key, value in loaded.items() if key in known})
+        except TypeError as error:
+            raise ValueError(f"not a {cls.__name__}: {error}") from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchRecord(Record):
+    """What is fixed for a log's life.
+
+    Attributes:
+        id: a random name of this search.
+        name: what the user calls it.
+        space: import name of the search space.
+        space_fingerprint: hash of what the space means.
+        objective: the validation metric that is optimised.
+        direction: ``max`` or ``min``.
+        algorithm: name of the search algorithm.
+        seed: seed of every proposal and trial.
+        split_seed: seed of the split.
+        task: ``classification`` or ``regression``.
+        settings: how every trial is trained: steps, batch size, limits.
+        versions: packages at the time of creation.
+    """
+
+    id: str
+    name: str
+    space: str
+    space_fingerprint: str
+    objective: str
+    direction: str
+    algorithm: str
+    seed: int
+    split_seed: int
+    task: str
+    settings: Mapping[str, Any]
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRecord(Record):
+    """A budget on one state of the data. Its extensions are further records of the same run.
+
+    Attributes:
+        run: the run's name, such as ``0001``.
+        extension: 1 for the first budget, then counting.
+        trials: the total number of slots.
+        minutes: the total time that searching may take, ``None`` for no limit.
+        data: where the data is, with target, group and test source.
+        data_fingerprint: hash of the data's content.
+        moved: rows that were put in another split than their hash says, so that each class is everywhere.
+    """
+
+    run: str
+    extension: int
+    trials: int
+    minutes: float | None
+    data: Mapping[str, Any]
+    data_fingerprint: str
+    moved: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StopRecord(Record):
+    """Ends one budget of a run early.
+
+    Attributes:
+        reason: one line.
+        minutes: how long the search had been at it, where time was the reason.
+    """
+
+    reason: str
+    minutes: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class WinnerRecord(Record):
+    """The best trial when a run ended.
+
+    Attributes:
+        run: the run that ended.
+        trials: how many of its trials were on record then.
+        uid: the winning trial.
+        model: URL of the bundle that holds the finished model.
+        validation: metrics by name.
+        test: metrics by name.
+        test_openings: how often the test split had been scored in this log, this time included.
+    """
+
+    run: str
+    trials: int
+    uid: str
+    model: str
+    validation: Mapping[str, float]
+    test: Mapping[str, float]
+    test_openings: int

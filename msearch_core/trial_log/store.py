@@ -1,0 +1,238 @@
+"""The few operations the log needs of a filesystem, and what each of them promises."""
+
+from __future__ import annotations
+
+import abc
+import contextlib
+import os
+import threading
+import uuid
+from collections.abc import Iterable
+from pathlib import Path
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+from fsspec.implementations.memory import MemoryFileSystem
+
+from msearch_core.errors import UserError
+
+
+class Store(abc.ABC):
+    """A folder of immutable objects on an fsspec filesystem.
+
+    What every implementation guarantees, and the contract tests check:
+
+    * *Atomic*: an object is seen whole or not at all, by readers of any kind, at any moment, whatever is killed.
+    * *Create-only*: of any number of writers that create one name, exactly one is told ``True``, and
+      nothing is overwritten.
+    * *Durable*: once ``create`` has returned, the object survives the death of the writer and, on a local disk,
+      a loss of power.
+    * *Fresh*: ``list`` and ``read`` see every object whose ``create`` returned before they were called.
+    * *Honest*: a missing object is ``FileNotFoundError``; any other failure is raised, never read as "nothing there".
+
+    Names are relative to the folder and use ``/``.
+    """
+
+    def __init__(self, fs: fsspec.AbstractFileSystem, root: str) -> None:
+        self.fs = fs
+        self.root = root.rstrip("/")
+
+    @property
+    def url(self) -> str:
+        """The folder with its protocol, as fsspec and pandas take it."""
+        return str(self.fs.unstrip_protocol(self.root))
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the folder is on this machine's own filesystem tree."""
+        return False
+
+    def path(self, name: str) -> str:
+        """The full path of a name, for the filesystem."""
+        return f"{self.root}/{name}"
+
+    @abc.abstractmethod
+    def create(self, name: str, data: bytes) -> bool:
+        """Write a new object. Returns ``False``, having written nothing, if the name exists already."""
+
+    def read(self, name: str) -> bytes:
+        """The bytes of an object.
+
+        Raises:
+            FileNotFoundError: there is no such object.
+        """
+        data: bytes = self.fs.cat_file(self.path(name))
+        return data
+
+    def read_many(self, names: Iterable[str]) -> dict[str, bytes]:
+        """The bytes of several objects in one batch; those that do not exist are left out."""
+        paths = {self.path(name): name for name in names}
+        if not paths:
+            return {}
+        found = {}
+        for path, data in self.fs.cat(list(paths), on_error="return").items():
+            if isinstance(data, FileNotFoundError):
+                continue
+            if isinstance(data, Exception):
+                raise data
+            found[paths[path]] = data
+        return found
+
+    def list(self, folder: str) -> list[str]:
+        """The names of all objects below a folder, sorted, relative to the store; empty if there is no such folder."""
+        self.fs.invalidate_cache()
+        try:
+            paths = self.fs.find(self.path(folder))
+        except FileNotFoundError:
+            return []
+        start = len(self.root) + 1
+        return sorted(path[start:] for path in paths)
+
+    def delete(self, name: str) -> None:
+        """Remove an object; it is no error if it is gone already."""
+        with contextlib.suppress(FileNotFoundError):
+            self.fs.rm_file(self.path(name))
+
+
+class LocalStore(Store):
+    """A local or network-mounted folder. Objects are published by hard link, which has one winner."""
+
+    @property
+    def is_local(self) -> bool:
+        """Always."""
+        return True
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Write beside the target under a hidden name, then link; see the base class."""
+        target = Path(self.path(name))
+        if target.exists():
+            return False
+        target.parent.mkdir(parents=True, exist_ok=True)
+        hidden = target.parent / f".{target.name}.{uuid.uuid4().hex}"
+        try:
+            with open(hidden, "xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            created = _link(hidden, target)
+        finally:
+            hidden.unlink(missing_ok=True)
+        if created:
+            _sync_folder(target.parent)
+        return created
+
+    def read(self, name: str) -> bytes:
+        """The bytes of an object; see the base class."""
+        return Path(self.path(name)).read_bytes()
+
+    def read_many(self, names: Iterable[str]) -> dict[str, bytes]:
+        """The bytes of those objects that exist; see the base class."""
+        found = {}
+        for name in names:
+            try:
+                found[name] = self.read(name)
+            except FileNotFoundError:
+                continue
+        return found
+
+    def list(self, folder: str) -> list[str]:
+        """All names below a folder but for hidden ones; see the base class."""
+        start = len(self.root) + 1
+        return sorted(self._walk(self.path(folder), start))
+
+    def _walk(self, folder: str, start: int) -> Iterable[str]:
+        try:
+            entries = os.scandir(folder)
+        except FileNotFoundError:
+            return
+        with entries:
+            for entry in entries:
+                if entry.name.startswith("."):
+                    continue
+                if entry.is_dir():
+                    yield from self._walk(entry.path, start)
+                else:
+                    yield entry.path[start:]
+
+
+def _link(source: Path, target: Path) -> bool:
+    try:
+        os.link(source, target)
+    except OSError as error:
+        # A network filesystem can lose the reply to a link that it made: two links prove that it did.
+        if source.stat().st_nlink == 2:
+            return True
+        if isinstance(error, FileExistsError):
+            return False
+        raise UserError(
+            f"the folder {target.parent} does not allow hard links ({error.strerror}), which the trial log needs to "
+            "have one winner; choose a --log on another filesystem"
+        ) from error
+    return True
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class MemoryStore(Store):
+    """``memory://``: one process only."""
+
+    _lock = threading.Lock()
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Write under a lock that the whole process shares; see the base class."""
+        path = self.path(name)
+        with self._lock:
+            if self.fs.exists(path):
+                return False
+            self.fs.pipe_file(path, data)
+            return True
+
+
+class ObjectStore(Store):
+    """An object store whose PUT can be made conditional on the name being free, such as GCS and S3."""
+
+    def create(self, name: str, data: bytes) -> bool:
+        """One conditional PUT; see the base class."""
+        path = self.path(name)
+        try:
+            self.fs.pipe_file(path, data, mode="create")
+        except FileExistsError:
+            return False
+        except Exception:
+            # The reply may be lost after the write. Whoever finds its own bytes there has won, since each caller
+            # writes something of its own; anything else is reported as it was.
+            if self._holds(path, data):
+                return True
+            raise
+        return True
+
+    def _holds(self, path: str, data: bytes) -> bool:
+        try:
+            return bool(self.fs.cat_file(path) == data)
+        except Exception:  # the store is out of reach: the first error says why
+            return False
+
+
+def open_store(url: str) -> Store:
+    """Open the folder at a local path or fsspec URL. Nothing is created.
+
+    Raises:
+        UserError: the protocol is unknown or its package is not installed.
+    """
+    try:
+        fs, root = fsspec.core.url_to_fs(url, use_listings_cache=False)
+    except (ValueError, ImportError) as error:
+        raise UserError(
+            f"cannot open {url!r}: {error}; expected a local path or a URL such as gs://bucket/log"
+        ) from error
+    if isinstance(fs, LocalFileSystem):
+        return LocalStore(fs, root)
+    if isinstance(fs, MemoryFileSystem):
+        return MemoryStore(fs, root)
+    return ObjectStore(fs, root)

@@ -1,0 +1,177 @@
+"""The guarantees of the store and the log, checked on every filesystem."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pandas as pd
+import pytest
+
+from msearch_core.errors import UserError
+from msearch_core.trial import Trial, to_parquet, to_table
+from msearch_core.trial_log import RunRecord, SearchRecord, TrialLog, layout
+from msearch_core.trial_log.store import open_store
+
+
+def read_plainly(log: TrialLog) -> pd.DataFrame:
+    """As a user would; only the test server needs to be told that it takes no credentials."""
+    options = {"token": "anon"} if log.url.startswith("gs:") else None
+    return pd.read_parquet(f"{log.url}/trials", storage_options=options)
+
+
+def trial(slot: int, **fields: object) -> Trial:
+    defaults: dict[str, object] = {"search": "s", "kind": "search", "status": "completed", "objective": slot / 100}
+    return Trial(uid=f"0001-{slot:06d}", **(defaults | fields))  # type: ignore[arg-type]
+
+
+def search_record(**fields: object) -> SearchRecord:
+    defaults: dict[str, object] = {
+        "id": "s", "name": "digits", "space": "image", "space_fingerprint": "f", "objective": "accuracy",
+        "direction": "max", "algorithm": "random", "seed": 0, "split_seed": 0, "task": "classification", "settings": {},
+    }  # fmt: skip
+    return SearchRecord(**(defaults | fields))  # type: ignore[arg-type]
+
+
+def run_record(trials: int = 5, **fields: object) -> RunRecord:
+    defaults: dict[str, object] = {
+        "run": "0001", "extension": 1, "minutes": None, "data": {}, "data_fingerprint": "d", "trials": trials,
+    }  # fmt: skip
+    return RunRecord(**(defaults | fields))  # type: ignore[arg-type]
+
+
+class TestStore:
+    def test_create_is_exclusive_and_never_overwrites(self, log_url: str) -> None:
+        store = open_store(log_url)
+        assert store.create("a/b.json", b"first")
+        assert not store.create("a/b.json", b"second")
+        assert store.read("a/b.json") == b"first"
+
+    def test_empty_objects_exist(self, log_url: str) -> None:
+        store = open_store(log_url)
+        assert store.create("a/empty", b"")
+        assert not store.create("a/empty", b"more")
+        assert store.read("a/empty") == b""
+        assert store.list("a") == ["a/empty"]
+
+    def test_one_winner_among_racing_threads(self, log_url: str) -> None:
+        store = open_store(log_url)
+        barrier = threading.Barrier(8)
+
+        def race(writer: int) -> list[bool]:
+            barrier.wait()
+            return [store.create(f"race/{number}", f"{writer}".encode()) for number in range(20)]
+
+        with ThreadPoolExecutor(8) as pool:
+            outcomes = list(pool.map(race, range(8)))
+        for number in range(20):
+            winners = [writer for writer in range(8) if outcomes[writer][number]]
+            assert len(winners) == 1
+            assert store.read(f"race/{number}") == f"{winners[0]}".encode()
+
+    def test_missing_is_told_from_empty(self, log_url: str) -> None:
+        store = open_store(log_url)
+        with pytest.raises(FileNotFoundError):
+            store.read("nothing")
+        assert store.list("nowhere") == []
+        store.create("x", b"1")
+        assert store.read_many(["x", "y"]) == {"x": b"1"}
+        store.delete("y")
+
+    def test_list_is_fresh_and_relative(self, log_url: str) -> None:
+        store, other = open_store(log_url), open_store(log_url)
+        assert store.list("f") == []
+        for name in ("f/b", "f/a", "f/deeper/c"):
+            other.create(name, b"1")
+            assert name in store.list("f")
+        assert store.list("f") == ["f/a", "f/b", "f/deeper/c"]
+        other.delete("f/a")
+        assert store.list("f") == ["f/b", "f/deeper/c"]
+
+
+class TestTrialLog:
+    def test_plain_pandas_reads_the_log_at_any_moment(self, log_url: str) -> None:
+        log = TrialLog(log_url)
+        log.open(search_record())
+        columns = list(read_plainly(log).columns)
+        assert "objective" in columns
+        for slot in range(1, 31):
+            assert log.append(trial(slot))
+            frame = read_plainly(log)
+            assert list(frame.columns) == columns
+            assert frame["uid"].is_unique
+        log.seal()
+        assert sorted(read_plainly(log)["uid"]) == [f"0001-{slot:06d}" for slot in range(1, 31)]
+
+    def test_a_row_is_final(self, log_url: str) -> None:
+        log = TrialLog(log_url)
+        assert log.append(trial(1, objective=0.5))
+        assert not TrialLog(log_url).append(trial(1, objective=0.9))
+        assert TrialLog(log_url).trials()["objective"].tolist() == [0.5]
+
+    def test_another_process_sees_each_row_once(self, log_url: str) -> None:
+        writer, reader = TrialLog(log_url), TrialLog(log_url)
+        for slot in range(1, 8):
+            writer.append(trial(slot))
+            assert reader.trials()["uid"].tolist() == [f"0001-{each:06d}" for each in range(1, slot + 1)]
+        writer.seal()
+        assert len(reader.trials()) == 7
+        assert len(TrialLog(log_url).trials()) == 7
+
+    def test_racing_sealers_publish_each_row_once(self, log_url: str) -> None:
+        store = open_store(log_url)
+        for slot in range(1, 41):
+            store.create(layout.result_file(f"0001-{slot:06d}"), to_parquet(to_table([trial(slot)])))
+        barrier = threading.Barrier(4)
+
+        def race(_: int) -> int:
+            log = TrialLog(log_url)
+            barrier.wait()
+            return log.seal()
+
+        with ThreadPoolExecutor(4) as pool:
+            assert sum(pool.map(race, range(4))) == 40
+        TrialLog(log_url).open(search_record())
+        frame = read_plainly(TrialLog(log_url))
+        assert sorted(frame["uid"]) == [f"0001-{slot:06d}" for slot in range(1, 41)]
+
+    def test_undecodable_results_are_void_and_foreign_files_ignored(self, log_url: str) -> None:
+        log = TrialLog(log_url)
+        log.append(trial(1))
+        log.store.create(layout.result_file("0001-000002"), b"PAR1 torn")
+        log.store.create("results/0001-0/notes.txt", b"hello")
+        log.store.create("results/0001-0/other.parquet", to_parquet(to_table([trial(3)])))
+        fresh = TrialLog(log_url)
+        assert fresh.trials()["uid"].tolist() == ["0001-000001"]
+        assert fresh.seal() == 0
+        board = fresh.board(run_record(trials=5))
+        board.look()
+        assert board.reader.void == {"0001-000002"}
+        assert board.slots == 6
+        assert list(board.free()) == [3, 4, 5, 6]
+
+    def test_the_first_search_record_stands(self, log_url: str) -> None:
+        assert TrialLog(log_url).open(search_record(id="one")).id == "one"
+        assert TrialLog(log_url).open(search_record(id="two")).id == "one"
+
+    def test_runs_show_their_newest_budget(self, log_url: str) -> None:
+        log = TrialLog(log_url)
+        assert log.runs() == []
+        assert log.add_run(run_record(5))
+        assert not log.add_run(run_record(9))
+        assert log.add_run(run_record(20, extension=2))
+        assert log.add_run(run_record(7, run="0002"))
+        assert [(run.run, run.trials) for run in log.runs()] == [("0001", 20), ("0002", 7)]
+
+    def test_a_folder_that_is_no_log_is_named(self, log_url: str) -> None:
+        with pytest.raises(UserError, match="holds no search"):
+            TrialLog(log_url).search()
+
+
+def test_unknown_protocol_is_one_line() -> None:
+    with pytest.raises(UserError, match="cannot open 'nope://x'"):
+        open_store("nope://x")
+
+
+@pytest.mark.parametrize("uid", ["", "1-1", "../0001-000001", "0001-000001/..", "0001-x00001"])
+def test_paths_are_made_from_checked_uids_only(uid: str) -> None:
+    with pytest.raises(ValueError, match="no trial uid"):
+        layout.result_file(uid)
