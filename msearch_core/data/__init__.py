@@ -1,0 +1,1 @@
+"""Data sources, splits, and the preprocessing that travels with the model. Nothing here imports TensorFlow."""

@@ -1,0 +1,131 @@
+"""One column's values as the numbers, texts or days that a model is fed."""
+
+from __future__ import annotations
+
+import datetime
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from msearch_core.errors import UserError
+
+_TRUTH = {"true": 1.0, "false": 0.0}
+_DAY = r"\d{4}-\d{2}-\d{2}"
+
+
+def is_boolean(values: pd.Series) -> bool:
+    """Whether all values that are not missing are truth values."""
+    return pd.api.types.infer_dtype(values, skipna=True) == "boolean"
+
+
+def is_number(values: pd.Series) -> bool:
+    """Whether all values that are not missing are numbers or durations."""
+    if pd.api.types.is_numeric_dtype(values.dtype) or pd.api.types.is_timedelta64_dtype(values.dtype):
+        return True
+    return pd.api.types.infer_dtype(values, skipna=True) in ("integer", "floating", "mixed-integer-float", "decimal")
+
+
+def is_date(values: pd.Series) -> bool:
+    """Whether all values that are not missing are dates or times of ISO 8601, such as ``2026-05-31``."""
+    if pd.api.types.is_datetime64_any_dtype(values.dtype):
+        return True
+    present = values.dropna()
+    if present.empty or isinstance(values.dtype, pd.CategoricalDtype):
+        return False
+    if isinstance(present.iloc[0], datetime.date):
+        return bool(present.map(lambda each: isinstance(each, datetime.date)).all())
+    if not isinstance(present.iloc[0], str):
+        return False
+    texts = present.astype(str)
+    return bool(texts.str.match(_DAY).all() and pd.to_datetime(texts, **_ISO).notna().all())
+
+
+def to_numbers(values: pd.Series) -> np.ndarray:
+    """Numbers, truth values and durations (in seconds) as the numbers that a model takes.
+
+    Args:
+        values: a column; texts that spell a number or a truth value will do.
+
+    Returns:
+        ``float32 (n,)``, NaN where missing.
+
+    Raises:
+        UserError: a value is infinite, too large for ``float32``, or not a number.
+    """
+    if pd.api.types.is_timedelta64_dtype(values.dtype):
+        values = values.dt.total_seconds()
+    if pd.api.types.is_numeric_dtype(values.dtype):
+        numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
+    else:
+        codes, uniques = pd.factorize(values.astype(object))
+        numbers = np.array([_number(each, values.name) for each in uniques] + [np.nan], np.float64)[codes]
+    with np.errstate(over="ignore"):
+        narrow = numbers.astype(np.float32)
+    if np.isinf(narrow).any():
+        raise UserError(
+            f"the column {str(values.name)!r} holds infinite values or such as do not fit into 32 bits; "
+            "correct them or leave them empty"
+        )
+    return narrow
+
+
+def to_days(values: pd.Series) -> np.ndarray:
+    """Dates and times as days since 1970-01-01 UTC; ``float32`` resolves them to about three minutes.
+
+    Args:
+        values: a column of dates.
+
+    Returns:
+        ``float32 (n,)``, NaN where missing.
+
+    Raises:
+        UserError: a value is not a date of ISO 8601.
+    """
+    dates = pd.to_datetime(values.astype(object) if values.dtype != object else values, **_ISO)
+    wrong = values[dates.isna() & values.notna()]
+    if len(wrong):
+        raise UserError(
+            f"the column {str(values.name)!r} holds {str(wrong.iloc[0])!r} where dates such as 2026-05-31 were "
+            "learned; correct it or leave it empty"
+        )
+    microseconds = dates.dt.tz_localize(None).to_numpy("datetime64[us]")
+    days = microseconds.astype(np.int64) / 86_400e6
+    return np.where(np.isnat(microseconds), np.nan, days).astype(np.float32)
+
+
+def to_texts(values: pd.Series) -> np.ndarray:
+    """Values as texts; a whole number is spelt without a point, whatever its type.
+
+    Args:
+        values: a column.
+
+    Returns:
+        ``object (n,)``, each a ``str``; empty where missing.
+    """
+    codes, uniques = pd.factorize(values.astype(object))
+    return np.array([*map(_text, uniques), ""], object)[codes]
+
+
+def _number(value: Any, name: Any) -> float:
+    if isinstance(value, str) and value.strip().lower() in _TRUTH:
+        return _TRUTH[value.strip().lower()]
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise UserError(
+            f"the column {str(name)!r} holds {str(value)!r} where numbers were learned; correct it or leave it empty"
+        ) from None
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace").replace("\0", "")
+    if isinstance(value, float | Decimal | np.floating) and value == value // 1:
+        return str(int(value))
+    # TensorFlow cuts texts at a trailing NUL, so none may reach a vocabulary.
+    return str(value).replace("\0", "")
+
+
+_ISO: dict[str, Any] = {"format": "ISO8601", "errors": "coerce", "utc": True}

@@ -1,0 +1,106 @@
+"""Hashes of examples that are the same on every machine, in every process and with every version of pandas.
+
+A value has one hash whatever type a column happens to have: a whole number hashes like the same floating-point number
+and like the text that spells it. So a column that turns from integers into floats or text when new rows arrive (a first
+missing value, a first typing error) moves no row to another split. Numbers that differ in the tenth digit only are the
+same. A missing value adds nothing to the hash of its row: a new column moves no row that lacks it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from msearch_core.data.examples import Inputs
+
+_INCREMENT = 0x9E3779B97F4A7C15
+
+
+def mix(values: np.ndarray) -> np.ndarray:
+    """Scramble 64-bit integers so that each input bit changes half of the output bits.
+
+    The output function of SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014).
+
+    Args:
+        values: ``uint64``, of any shape.
+
+    Returns:
+        ``uint64`` of the same shape; a bijection.
+    """
+    mixed = values + np.uint64(_INCREMENT)
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return np.asarray(mixed ^ (mixed >> np.uint64(31)))
+
+
+def hash_bytes(value: bytes) -> int:
+    """Hash bytes to 64 bits."""
+    return int.from_bytes(hashlib.blake2b(value, digest_size=8).digest(), "little")
+
+
+def hash_values(values: pd.Series) -> np.ndarray:
+    """Hash each value of a column.
+
+    Args:
+        values: numbers, texts, booleans, dates, or a mixture.
+
+    Returns:
+        ``uint64 (n,)``; 0 where the value is missing.
+    """
+    kind = values.dtype
+    if isinstance(kind, pd.DatetimeTZDtype) or pd.api.types.is_datetime64_any_dtype(kind):
+        microseconds = pd.to_datetime(values, utc=True).dt.tz_localize(None).to_numpy("datetime64[us]")
+        return np.where(np.isnat(microseconds), np.uint64(0), _hash_floats(microseconds.astype(np.int64)))
+    if pd.api.types.is_numeric_dtype(kind) and not pd.api.types.is_complex_dtype(kind):
+        return _hash_floats(values.to_numpy(dtype=np.float64, na_value=np.nan))
+    codes, uniques = pd.factorize(values.astype(object))
+    hashes = np.array([_hash_object(each) for each in uniques] + [0], np.uint64)
+    return hashes[codes]  # a missing value has the code -1
+
+
+def hash_examples(inputs: Inputs) -> np.ndarray:
+    """Hash the content of each example; the order of a table's columns does not matter.
+
+    Args:
+        inputs: a table, or an array whose first axis runs over the examples.
+
+    Returns:
+        ``uint64 (n,)``.
+    """
+    if isinstance(inputs, np.ndarray):
+        rows = np.ascontiguousarray(inputs.astype(inputs.dtype.newbyteorder("<"), copy=False))
+        return np.fromiter((hash_bytes(row.tobytes()) for row in rows), np.uint64, len(rows))
+    total = np.zeros(len(inputs), np.uint64)
+    for name, values in inputs.items():
+        hashes = hash_values(values)
+        total += np.where(hashes == 0, np.uint64(0), mix(hashes ^ np.uint64(hash_bytes(str(name).encode()))))
+    return mix(total)
+
+
+def _hash_floats(values: np.ndarray) -> np.ndarray:
+    numbers = values.astype(np.float64) + 0.0  # -0.0 becomes 0.0
+    # Rounded to 33 significant bits, since parsers of text differ in the last one.
+    rounded = (numbers.view(np.uint64) + np.uint64(1 << 19)) & ~np.uint64((1 << 20) - 1)
+    return np.where(np.isnan(numbers), np.uint64(0), mix(rounded ^ np.uint64(_INCREMENT)))
+
+
+def _hash_object(value: Any) -> int:
+    number = _as_number(value)
+    if number is not None:
+        return int(_hash_floats(np.array([number]))[0])
+    return hash_bytes(str(value).encode("utf-8", "surrogatepass"))
+
+
+def _as_number(value: Any) -> float | None:
+    """The number that a value is or spells, or ``None``."""
+    if isinstance(value, str) and value.lower() in ("true", "false"):
+        return float(value.lower() == "true")
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None

@@ -1,0 +1,118 @@
+"""Raw inputs for a trained model, from whatever the user has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from msearch_core.data.inputs import read_inputs
+from msearch_core.data.prepare import prepare
+from msearch_core.data.preprocessing import encode
+from msearch_core.data.problem import Problem
+from msearch_core.data.source import load
+from msearch_core.errors import UserError
+
+TABLE = pd.DataFrame(
+    {
+        "age": [*range(39), None],
+        "code": ["01", "02", "x", "1"] * 10,
+        "constant": 1,
+        "kind": ["u", "v"] * 20,
+    }
+)
+
+
+@pytest.fixture
+def table_problem(tmp_path: Path) -> Problem:
+    TABLE.to_csv(tmp_path / "train.csv", index=False)
+    return prepare(load(str(tmp_path / "train.csv"), target="kind"), 0).problem
+
+
+@pytest.fixture
+def image_problem(tmp_path: Path) -> Problem:
+    images(tmp_path / "train", 8, "a/1", "a/2", "a/3", "b/1", "b/2", "b/3")
+    return prepare(load(str(tmp_path / "train")), 0).problem
+
+
+def images(folder: Path, side: int, *names: str, mode: str = "L") -> str:
+    for shade, name in enumerate(names):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((side, side), shade, np.uint8)).convert(mode).save(folder / f"{name}.png")
+    return str(folder)
+
+
+def test_tables_with_and_without_the_target(table_problem: Problem, tmp_path: Path) -> None:
+    TABLE.drop(columns=["kind", "constant"])[["code", "age"]].to_csv(tmp_path / "new.csv", index=False)
+    TABLE.to_parquet(tmp_path / "new.parquet")
+    expected = encode(table_problem.preprocessing, TABLE)
+    for name in ("train.csv", "new.csv", "new.parquet"):
+        found = read_inputs(str(tmp_path / name), table_problem)
+        assert isinstance(found, pd.DataFrame)
+        assert list(found) == ["age", "code"]
+        np.testing.assert_array_equal(encode(table_problem.preprocessing, found), expected)
+
+
+def test_codes_that_look_like_numbers_stay_texts(table_problem: Problem, tmp_path: Path) -> None:
+    (tmp_path / "new.csv").write_text("age,code\n1,01\n2,1\n,\n")
+    found = encode(table_problem.preprocessing, read_inputs(str(tmp_path / "new.csv"), table_problem))
+    wanted = encode(table_problem.preprocessing, pd.DataFrame({"age": [1, 2, None], "code": ["01", "1", None]}))
+    np.testing.assert_array_equal(found, wanted)
+
+
+def test_images_of_any_size_and_colour(image_problem: Problem, tmp_path: Path) -> None:
+    flat = images(tmp_path / "flat", 16, "b", "a", mode="RGB")
+    found = read_inputs(flat, image_problem)
+    assert isinstance(found, np.ndarray)
+    assert (found.shape, found.dtype) == ((2, 8, 8, 1), np.uint8)
+    assert found[:, 0, 0, 0].tolist() == [1, 0]  # by name
+    assert read_inputs(f"{flat}/a.png", image_problem)[0, 0, 0, 0] == 1
+    assert read_inputs(str(tmp_path / "train"), image_problem).shape == (6, 8, 8, 1)
+
+
+def test_arrays_and_named_sets(image_problem: Problem, tmp_path: Path) -> None:
+    np.savez(tmp_path / "new.npz", x=np.full((3, 16, 16, 3), 9, np.uint8))
+    found = read_inputs(str(tmp_path / "new.npz"), image_problem)
+    assert isinstance(found, np.ndarray)
+    assert (found.shape, set(found.ravel())) == ((3, 8, 8, 1), {9})
+    iris = prepare(load("iris"), 0).problem
+    assert read_inputs("iris", iris).shape == (150, 4)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("age,kind\n1,u\n", "lacks the column 'code'; its columns are age"),
+        ("age,code\n", "no rows"),
+        (None, "no such file"),
+    ],
+)
+def test_tables_that_do_not_fit(content: str | None, expected: str, table_problem: Problem, tmp_path: Path) -> None:
+    if content is not None:
+        (tmp_path / "new.csv").write_text(content)
+    with pytest.raises(UserError, match=expected):
+        read_inputs(str(tmp_path / "new.csv"), table_problem)
+
+
+def test_the_wrong_kind_of_data(table_problem: Problem, image_problem: Problem) -> None:
+    with pytest.raises(UserError, match="holds images, but the model was trained on a table"):
+        read_inputs("digits", table_problem)
+    with pytest.raises(UserError, match="holds a table, but the model was trained on images"):
+        read_inputs("iris", image_problem)
+
+
+@pytest.mark.parametrize("x", [np.zeros((2, 8, 8, 1), np.float32), np.zeros((2, 8, 8, 5), np.uint8)])
+def test_arrays_that_do_not_fit(x: Any, image_problem: Problem, tmp_path: Path) -> None:
+    np.savez(tmp_path / "new.npz", x=x)
+    with pytest.raises(UserError, match=r"but the model (takes|was trained on)"):
+        read_inputs(str(tmp_path / "new.npz"), image_problem)
+
+
+def test_a_folder_without_images(image_problem: Problem, tmp_path: Path) -> None:
+    (tmp_path / "none").mkdir()
+    with pytest.raises(UserError, match="holds no image"):
+        read_inputs(str(tmp_path / "none"), image_problem)

@@ -1,0 +1,229 @@
+"""Each kind of source, read as a user would have it read."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from msearch_core.data.named import NAMES
+from msearch_core.data.source import load
+from msearch_core.data.split import fingerprint
+from msearch_core.data.targets import class_names, task_of
+
+TABLE = pd.DataFrame(
+    {
+        "age": [31, 45, None, 28, 52, 39],
+        "town": ["Bonn", "Köln", None, "Bonn", "Köln", "Bonn"],
+        "member": [True, False, True, True, False, False],
+        "kind": ["a", "b", "a", "b", "a", "b"],
+    }
+)
+
+
+@pytest.fixture(params=["local", "memory"])
+def folder(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return str(tmp_path) if request.param == "local" else f"memory://{uuid.uuid4().hex}"
+
+
+def write(url: str, content: bytes) -> str:
+    filesystem, path = fsspec.core.url_to_fs(url)
+    filesystem.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
+    filesystem.pipe_file(path, content)
+    return url
+
+
+def encoded(pixels: np.ndarray | Image.Image, kind: str = "PNG", **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    (pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)).save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def npz(**arrays: Any) -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    return buffer.getvalue()
+
+
+def test_named_sets() -> None:
+    assert {name: (load(name).task, len(set(load(name).targets)), load(name).inputs.shape) for name in NAMES} == {
+        "breast_cancer": ("classification", 2, (569, 30)),
+        "diabetes": ("regression", 214, (442, 10)),
+        "digits": ("classification", 10, (1797, 8, 8, 1)),
+        "iris": ("classification", 3, (150, 4)),
+        "wine": ("classification", 3, (178, 13)),
+    }
+    digits, cancer = load("digits"), load("breast_cancer")
+    assert isinstance(digits.inputs, np.ndarray)
+    assert (digits.inputs.dtype, digits.inputs.max()) == (np.uint8, 16)
+    assert isinstance(cancer.inputs, pd.DataFrame)
+    assert cancer.inputs.columns[0] == "mean radius"
+    assert class_names(cancer.targets) == ("benign", "malignant")
+    assert class_names(digits.targets) == tuple("0123456789")
+
+
+def test_csv_and_parquet_hold_the_same_data(folder: str) -> None:
+    buffer = io.BytesIO()
+    TABLE.to_parquet(buffer)
+    one = load(write(f"{folder}/t.csv", TABLE.to_csv(index=False).encode()), target="kind")
+    other = load(write(f"{folder}/t.parquet", buffer.getvalue()), target="kind")
+    assert list(one.inputs) == list(other.inputs) == ["age", "town", "member"]
+    assert list(one.targets) == list("ababab")
+    assert fingerprint(one) == fingerprint(other)
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+def test_csv_separators_a_byte_order_mark_and_a_written_index(tmp_path: Path, separator: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(b"\xef\xbb\xbf" + TABLE.to_csv(sep=separator).encode())
+    assert list(load(str(path), target="kind").inputs) == ["age", "town", "member"]
+
+
+def test_a_group_is_no_feature(tmp_path: Path) -> None:
+    TABLE.to_csv(tmp_path / "t.csv", index=False)
+    raw = load(str(tmp_path / "t.csv"), target="kind", group="town")
+    assert list(raw.inputs) == ["age", "member"]
+    assert raw.groups is not None
+    assert raw.groups[1] == "Köln"
+
+
+def test_held_out_test_rows(tmp_path: Path) -> None:
+    TABLE.assign(town=["1", "2", "x", "1", "2", "x"]).to_csv(tmp_path / "t.csv", index=False)
+    TABLE.assign(town=["1", "2", "1", "1", "2", "1"]).head(3)[["kind", "town", "member", "age"]].to_csv(
+        tmp_path / "test.csv", index=False
+    )
+    raw = load(str(tmp_path / "t.csv"), target="kind", test=str(tmp_path / "test.csv"))
+    assert raw.test is not None
+    assert list(raw.test.inputs) == list(raw.inputs)
+    assert list(raw.test.inputs["town"]) == ["1", "2", "1"]  # text, as in the training data
+    assert list(raw.test.targets) == list("aba")
+
+
+def test_class_folders(folder: str) -> None:
+    write(f"{folder}/cat/1.png", encoded(np.full((4, 6), 10, np.uint8)))
+    write(f"{folder}/cat/[2].PNG", encoded(np.full((4, 6), 20, np.uint8)))
+    write(f"{folder}/dog/1.jpg", encoded(np.full((8, 12), 30, np.uint8), "JPEG"))
+    write(f"{folder}/dog/2.bmp", encoded(np.full((4, 6), 40, np.uint8), "BMP"))
+    write(f"{folder}/dog/notes.txt", b"not an image")
+    write(f"{folder}/.hidden/1.png", b"")
+    raw = load(folder)
+    assert isinstance(raw.inputs, np.ndarray)
+    assert raw.inputs.shape == (4, 4, 6, 1)
+    assert [sorted(set(image.ravel()))[0] for image in raw.inputs] == [10, 20, 30, 40]
+    assert list(raw.targets) == ["cat", "cat", "dog", "dog"]
+
+
+def test_one_colour_image_makes_all_of_them_colour(tmp_path: Path) -> None:
+    write(f"{tmp_path}/a/1.png", encoded(np.full((2, 2), 7, np.uint8)))
+    write(f"{tmp_path}/a/2.png", encoded(np.full((2, 2, 3), [1, 2, 3], np.uint8)))
+    write(f"{tmp_path}/b/1.png", encoded(np.full((2, 2, 4), [9, 9, 9, 0], np.uint8)))
+    write(f"{tmp_path}/b/2.png", encoded(np.full((2, 2), 300, np.uint16)))
+    raw = load(str(tmp_path))
+    assert isinstance(raw.inputs, np.ndarray)
+    assert raw.inputs.shape == (4, 2, 2, 3)
+    # Grey stays grey, transparent becomes white, and 16 bits become 8.
+    assert raw.inputs[:, 0, 0].tolist() == [[7, 7, 7], [1, 2, 3], [255, 255, 255], [1, 1, 1]]
+
+
+def test_photographs_are_turned_upright_and_scaled_down(tmp_path: Path) -> None:
+    pixels = np.zeros((300, 600), np.uint8)
+    pixels[:, :300] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned clockwise by a quarter
+    for name in ("a/1", "a/2", "b/1", "b/2"):
+        write(f"{tmp_path}/{name}.jpg", encoded(pixels, "JPEG", exif=exif))
+    raw = load(str(tmp_path))
+    assert isinstance(raw.inputs, np.ndarray)
+    assert raw.inputs.shape == (4, 256, 128, 1)
+    assert raw.inputs[0, :100].min() > 200
+    assert raw.inputs[0, -100:].max() < 50
+
+
+@pytest.mark.parametrize("wrapped", [False, True], ids=["bytes", "structure"])
+def test_parquet_with_image_bytes(tmp_path: Path, wrapped: bool) -> None:
+    blobs: list[Any] = [encoded(np.full((5, 5, 3), value, np.uint8)) for value in (1, 2, 3, 4)]
+    cells = [{"bytes": blob, "path": "x.png"} for blob in blobs] if wrapped else blobs
+    pd.DataFrame({"image": cells, "label": ["u", "v", "u", "v"]}).to_parquet(tmp_path / "i.parquet")
+    raw = load(str(tmp_path / "i.parquet"))
+    assert isinstance(raw.inputs, np.ndarray)
+    assert raw.inputs[:, 0, 0, 0].tolist() == [1, 2, 3, 4]
+    assert (list(raw.targets), raw.target) == (["u", "v", "u", "v"], "label")
+
+
+def test_an_image_hashes_the_same_whatever_size_the_others_have(tmp_path: Path) -> None:
+    for number in range(3):
+        write(f"{tmp_path}/a/{number}.png", encoded(np.full((4, 4), number, np.uint8)))
+        write(f"{tmp_path}/b/{number}.png", encoded(np.full((4, 4), 9 + number, np.uint8)))
+    before = load(str(tmp_path))
+    for number in range(9):
+        write(f"{tmp_path}/c/{number}.png", encoded(np.full((8, 8), number, np.uint8)))
+    after = load(str(tmp_path))
+    assert before.content is not None
+    assert after.content is not None
+    assert before.inputs.shape[1:] != after.inputs.shape[1:]
+    np.testing.assert_array_equal(before.content, after.content[:6])
+
+
+def test_npz_tables_and_images(folder: str) -> None:
+    y = np.array([0, 1] * 5)
+    table = load(write(f"{folder}/t.npz", npz(x=np.arange(20.0).reshape(10, 2), y=y)))
+    assert isinstance(table.inputs, pd.DataFrame)
+    assert list(table.inputs) == ["x0", "x1"]
+    assert class_names(table.targets) == ("0", "1")
+    grey = load(write(f"{folder}/g.npz", npz(x=np.zeros((10, 4, 4), np.int64), y=y[:, None])))
+    assert isinstance(grey.inputs, np.ndarray)
+    assert (grey.inputs.shape, grey.inputs.dtype) == ((10, 4, 4, 1), np.uint8)
+    colour = load(write(f"{folder}/c.npz", npz(x=np.zeros((10, 4, 4, 3)), y=y / 3)))
+    assert isinstance(colour.inputs, np.ndarray)
+    assert (colour.inputs.dtype, colour.task) == (np.float32, "regression")
+
+
+@pytest.mark.parametrize(
+    ("values", "numbered", "task"),
+    [
+        (["a", "b"] * 3, False, "classification"),
+        ([True, False] * 3, False, "classification"),
+        ([0, 1] * 3, False, "classification"),
+        ([0.0, 1.0] * 3, False, "classification"),
+        ([0.5, 1.5] * 3, False, "regression"),
+        (list(range(20)) * 5, False, "classification"),
+        (list(range(20)) * 4, False, "regression"),
+        (list(range(21)) * 5, False, "regression"),
+        (list(range(21)) * 5, True, "classification"),
+        (list(range(1, 22)) * 5, True, "classification"),
+        ([*range(20), 25] * 5, True, "regression"),
+        (np.linspace(0, 1, 50), False, "regression"),
+        (pd.Categorical([1, 2, 3]), False, "classification"),
+    ],
+)
+def test_what_targets_mean(values: Any, numbered: bool, task: str) -> None:
+    assert task_of(pd.Series(values), numbered) == task
+
+
+def test_labels_are_in_the_order_of_their_numbers() -> None:
+    assert class_names(np.array(["10", "9", "-1", "2.5", "9"], object)) == ("-1", "2.5", "9", "10")
+    assert class_names(np.array(["10", "9", "x"], object)) == ("10", "9", "x")
+
+
+def test_data_modules_import_neither_tensorflow_nor_prefect_nor_scikit_learn() -> None:
+    code = (
+        "import sys, msearch_core.data.prepare, msearch_core.data.inputs; "
+        "print([m for m in ('tensorflow', 'keras', 'prefect', 'sklearn') if m in sys.modules]); "
+    )
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert output.strip() == "[]"
+
+
+def test_opening_prepared_data_needs_no_pandas() -> None:
+    code = "import sys, msearch_core.data.prepared; print('pandas' in sys.modules)"
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert output.strip() == "False"

@@ -1,0 +1,99 @@
+"""The Keras layers compute what the NumPy encoding computes, and survive saving without any custom class."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from msearch_core.data.examples import RawData
+from msearch_core.data.prepare import prepare
+from msearch_core.data.preprocessing import encode, learn, to_model_inputs, width
+from msearch_core.data.problem import Problem
+from msearch_core.data.source import load
+from msearch_core.errors import UserError
+
+keras = pytest.importorskip("keras")
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=4) | st.sampled_from(["unknown", "[UNK]", "", "a"])
+MISSING = st.none()
+KINDS: list[tuple[st.SearchStrategy[Any], st.SearchStrategy[Any]]] = [
+    # The values of a column when it is learned, and those it may have later on.
+    (st.floats(-1e6, 1e6) | MISSING, st.floats(-1e9, 1e9) | MISSING),
+    (st.integers(-5, 5), st.integers(-50, 50) | MISSING),
+    (st.booleans() | MISSING, st.booleans() | MISSING),
+    (st.sampled_from(["x", "y", "z"]) | MISSING, TEXTS | MISSING),
+    (TEXTS, TEXTS | MISSING),
+    (st.datetimes() | MISSING, st.datetimes() | MISSING),
+]
+NAMES = st.text(st.characters(exclude_categories=["Cs"]), max_size=6) | st.sampled_from(["a/b", "a b", "A_b", "größe"])
+ROWS = 12
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """A table to learn from, and another one with values that were never seen."""
+    names = draw(st.lists(NAMES, min_size=1, max_size=5, unique=True))
+    seen, unseen = {}, {}
+    for name in names:
+        learned, later = draw(st.sampled_from(KINDS))
+        seen[name] = pd.Series(draw(st.lists(learned, min_size=ROWS, max_size=ROWS)), dtype=object).infer_objects()
+        unseen[name] = pd.Series(draw(st.lists(later, min_size=5, max_size=5)), dtype=object)
+    return pd.DataFrame(seen), pd.DataFrame(unseen)
+
+
+def encoder(problem: Problem) -> Any:
+    from msearch_core.training.preprocessing import raw_inputs
+
+    return keras.Model(*raw_inputs(problem))
+
+
+def reloaded(model: Any, folder: Path) -> Any:
+    model.save(folder / "model.keras")
+    return keras.models.load_model(folder / "model.keras", safe_mode=True)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(tables())
+def test_layers_and_encoding_agree(tmp_path: Path, drawn: tuple[pd.DataFrame, pd.DataFrame]) -> None:
+    seen, unseen = drawn
+    try:
+        spec = learn(RawData(seen, np.zeros(ROWS), "regression"), np.arange(ROWS))
+    except UserError:
+        return  # there is nothing to learn from
+    problem = Problem("regression", "vector", (width(spec),), (), spec)
+    model = encoder(problem)
+    again = reloaded(model, tmp_path)
+    for table in (seen, unseen):
+        inputs, expected = to_model_inputs(problem, table), encode(spec, table)
+        for each in (model, again):
+            np.testing.assert_allclose(each(inputs), expected, rtol=1e-5, atol=1e-5)
+            assert not np.isnan(expected).any()
+
+
+def test_a_saved_model_of_many_columns_predicts_from_raw_rows(tmp_path: Path) -> None:
+    raw = load("breast_cancer")
+    assert isinstance(raw.inputs, pd.DataFrame)
+    table = raw.inputs.assign(size=np.where(raw.inputs["mean area"] > 600, "large", "small"))
+    problem = prepare(RawData(table, raw.targets, "classification"), 0).problem
+    model = reloaded(encoder(problem), tmp_path)
+    names = [tensor.name for tensor in model.inputs]
+    assert "input_mean_radius" in names
+    expected = encode(problem.preprocessing, table)
+    inputs = to_model_inputs(problem, table)
+    np.testing.assert_allclose(model.predict_on_batch(inputs), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_images_pass_as_they_are(dtype: Any, tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 255, (20, 4, 3, 3)).astype(dtype)
+    problem = prepare(RawData(images, np.linspace(0, 1, 20), "regression"), 0).problem
+    model = reloaded(encoder(problem), tmp_path)
+    inputs = to_model_inputs(problem, images)
+    assert model(inputs).numpy().dtype == dtype
+    np.testing.assert_array_equal(model(inputs), images)
