@@ -172,6 +172,12 @@ class Proposal:
     mutation: Mapping[str, Any] | None = None
     algorithm: str | None = None
 
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Proposal:
+        """The proposal back from ``dataclasses.asdict`` by way of JSON."""
+        lists = {name: tuple(record[name]) for name in ("architecture", "parents")}
+        return cls(**{**record, **lists})
+
     @cached_property
     def key(self) -> str:
         """A hash of what is tried; two proposals with one key would be the same trial."""
@@ -217,7 +223,7 @@ class SearchSpace:
     def __post_init__(self) -> None:
         if len(self.by_name) != len(self.blocks):
             raise ValueError(f"the space {self.name!r} holds the same block twice")
-        if self.random_architecture(np.random.default_rng(0)) is None:
+        if not self.depths:
             raise ValueError(f"the space {self.name!r} holds no valid architecture")
 
     @cached_property
@@ -267,16 +273,15 @@ class SearchSpace:
         candidates = ((*before, name, *after) for name in self.by_name)
         return [candidate for candidate in candidates if self.is_valid(candidate)]
 
-    def random_architecture(self, rng: np.random.Generator, depth: int | None = None) -> Architecture | None:
-        """Draw a valid architecture, or ``None`` where there is none of that depth.
+    @cached_property
+    def depths(self) -> tuple[int, ...]:
+        """The numbers of blocks with which there is a valid architecture."""
+        allowed = range(self.min_depth, self.max_depth + 1)
+        return tuple(depth for depth in allowed if self._can_end(self.input, self._side, depth))
 
-        Args:
-            rng: the source of randomness.
-            depth: the number of blocks; drawn uniformly from the allowed ones if not given.
-        """
-        allowed = range(self.min_depth, self.max_depth + 1) if depth is None else (depth,)
-        depths = [each for each in allowed if self._can_end(self.input, self._side, each)]
-        return self._walk(rng, depths[int(rng.integers(len(depths)))]) if depths else None
+    def random_architecture(self, rng: np.random.Generator) -> Architecture:
+        """Draw a valid architecture of uniformly random depth."""
+        return self._walk(rng, self.depths[int(rng.integers(len(self.depths)))])
 
     def random_hyperparameters(self, rng: np.random.Generator) -> dict[str, Value]:
         """Draw a value for each hyperparameter."""

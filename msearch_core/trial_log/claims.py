@@ -25,7 +25,8 @@ class Claim(Record):
         key: the proposal's key, by which it is tried once in a run.
         history: what the proposal saw: chunks, further results, pending uids.
         redraws: how many proposals were refused before this one.
-        batch_size: examples a step, where it differs from the search's own (after running out of memory).
+        refused: why no acceptable proposal was found, in which case there is nothing to train.
+        lost: how many trainers died at the trial before this attempt.
     """
 
     uid: str
@@ -35,7 +36,8 @@ class Claim(Record):
     key: str
     history: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     redraws: int = 0
-    batch_size: int | None = None
+    refused: str | None = None
+    lost: int = 0
 
     @property
     def identity(self) -> Identity:
@@ -87,6 +89,10 @@ class Claims:
         """Take note of a claim, the caller's own for instance."""
         if attempt > self.attempts.get(uid, 0):
             self.latest[uid], self.attempts[uid] = claim, attempt
+
+    def lost(self, uid: str) -> int:
+        """How many attempts at the trial ended without being handed back, if the newest one has ended."""
+        return self.attempts[uid] - sum(released == uid for released, _ in self._released)
 
     def is_released(self, uid: str) -> bool:
         """Whether the newest attempt at the trial was handed back."""

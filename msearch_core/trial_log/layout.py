@@ -133,6 +133,16 @@ def artefact_file(kind: str, uid: str, attempt: int, ending: str) -> str:
     return f"{kind}/{parse_uid(uid)}.{attempt}.{ending}"
 
 
+def checkpoint_folder(uid: str) -> str:
+    """Where the attempts at a trial leave their checkpoints while it is under way."""
+    return f"weights/{parse_uid(uid)}"
+
+
+def checkpoint_file(uid: str, attempt: int, number: int) -> str:
+    """The n-th checkpoint of a trial; a later one sorts after an earlier one."""
+    return f"{checkpoint_folder(uid)}/{number:06d}.{attempt}.safetensors"
+
+
 def winner_file(number: int) -> str:
     """The n-th winner, from 1."""
     return f"winners/{number}.json"

@@ -79,6 +79,16 @@ class TrialLog:
         """End a run's budget early: trainers finish what they are at and claim nothing more."""
         return self.store.create(layout.stop_file(record.run, record.extension), stop.to_bytes())
 
+    def minutes_used(self, record: RunRecord) -> float:
+        """How long the run had been searched for when its budget was last extended, where time had ended it."""
+        if record.extension == 1:
+            return 0.0
+        try:
+            stop = StopRecord.from_bytes(self.store.read(layout.stop_file(record.run, record.extension - 1)))
+        except FileNotFoundError:
+            return 0.0
+        return stop.minutes or 0.0
+
     def board(self, record: RunRecord, columns: Iterable[str] | None = None) -> Board:
         """One run as a trainer sees it."""
         return Board(self.store, record, columns)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -81,6 +81,7 @@ class RunRecord(Record):
         data: where the data is, with target, group and test source.
         data_fingerprint: hash of the data's content.
         moved: rows that were put in another split than their hash says, so that each class is everywhere.
+        suggestions: architectures to try in the first slots.
     """
 
     run: str
@@ -90,6 +91,7 @@ class RunRecord(Record):
     data: Mapping[str, Any]
     data_fingerprint: str
     moved: Mapping[str, str] = field(default_factory=dict)
+    suggestions: Sequence[Sequence[str]] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,1 @@
+"""What Prefect runs. Orchestration only: no machine learning, no storage."""

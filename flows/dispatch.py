@@ -1,0 +1,218 @@
+"""Where trainers run: in local processes, or as flow runs on a Prefect work pool."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Protocol
+
+from flows import lifeline
+from flows.parameters import TrainerParameters
+from msearch_core.config import SearchConfig
+from msearch_core.session import Session
+
+MAX_DEATHS = 3
+"""A search fails when as many trainers in a row die without a new row in between, for each of its trainers."""
+GRACE_SECONDS = 25.0
+BEGIN_SECONDS = 120.0
+MAX_LOCAL_TRAINERS = 4
+"""So many run where the user gives no number and there are cores enough."""
+
+
+class TrainersFailedError(Exception):
+    """Trainers die before they get anything done."""
+
+
+class Trainers(Protocol):
+    """The trainers of one search."""
+
+    def start(self) -> None:
+        """Start all of them; without effect on those that run already."""
+
+    def tend(self, rows: int) -> None:
+        """Replace those that died.
+
+        Args:
+            rows: how many trials are on record; as long as this grows, dying trainers are replaced.
+
+        Raises:
+            TrainersFailedError: they die and nothing gets done.
+        """
+
+    def stop(self) -> None:
+        """Make them hand back their trials and end."""
+
+
+def local_trainers(config: SearchConfig, session: Session) -> LocalTrainers:
+    """As many local trainers as asked for, the cores shared among them."""
+    count = config.trainers or min(cores(), MAX_LOCAL_TRAINERS)
+    parameters = TrainerParameters(
+        log=session.log.url, run=session.run.run, data=str(session.data), threads=max(1, cores() // count)
+    )
+    return LocalTrainers(parameters, count)
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class Deaths:
+    """Counts the trainers that died since the last new row."""
+
+    def __init__(self, trainers: int) -> None:
+        self._limit = MAX_DEATHS * trainers
+        self._rows = -1
+        self._count = 0
+
+    def count(self, rows: int, reason: str) -> None:
+        """Take note of a death.
+
+        Raises:
+            TrainersFailedError: it was one too many.
+        """
+        if rows > self._rows:
+            self._rows, self._count = rows, 0
+        self._count += 1
+        if self._count > self._limit:
+            raise TrainersFailedError(f"{self._count} trainers died without finishing a trial; the last one: {reason}")
+
+
+class LocalTrainers:
+    """Trainers in processes of their own on this machine.
+
+    Args:
+        parameters: their work.
+        count: how many.
+    """
+
+    def __init__(self, parameters: TrainerParameters, count: int) -> None:
+        self._parameters = parameters
+        self._deaths = Deaths(count)
+        self._folder = tempfile.TemporaryDirectory(prefix="msearch-trainers-")
+        self._processes: list[subprocess.Popen[str] | None] = [None] * count
+        self._started = 0
+
+    def start(self) -> None:
+        """Start all of them; see the protocol."""
+        for index, process in enumerate(self._processes):
+            if process is None:
+                self._processes[index] = self._launch()
+
+    def tend(self, rows: int) -> None:
+        """Replace those that died; see the protocol."""
+        for index, process in enumerate(self._processes):
+            if process is None or process.poll() is None:
+                continue
+            self._deaths.count(rows, self._last_words(process))
+            lifeline.stop(process, 0)
+            self._processes[index] = self._launch()
+
+    def stop(self) -> None:
+        """Make them hand back their trials and end; see the protocol."""
+        running = [process for process in self._processes if process]
+        for process in running:
+            if process.poll() is None:
+                process.terminate()
+        deadline = time.monotonic() + GRACE_SECONDS
+        for process in running:
+            lifeline.stop(process, max(0.0, deadline - time.monotonic()))
+        self._processes = [None] * len(self._processes)
+        self._folder.cleanup()
+
+    def _launch(self) -> subprocess.Popen[str]:
+        self._started += 1
+        log = Path(self._folder.name) / f"{self._started}.log"
+        return lifeline.start("flows.local_trainer", message=self._parameters.model_dump_json(), log=log)
+
+    def _last_words(self, process: subprocess.Popen[str]) -> str:
+        logs = sorted(Path(self._folder.name).glob("*.log"), key=lambda path: path.stat().st_mtime)
+        lines = [line for log in logs[-1:] for line in log.read_text(errors="replace").splitlines() if line.strip()]
+        if lines:
+            print("\n".join(lines[-30:]), file=sys.stderr)  # noqa: T201 - into the search's own log
+        return lines[-1].strip() if lines else f"exit code {process.returncode}"
+
+
+class PoolTrainers:
+    """Trainers as flow runs of the deployment ``trainer/trainer`` on its work pool.
+
+    Args:
+        parameters: their work.
+        count: how many.
+        deployment: the deployment's name.
+    """
+
+    def __init__(self, parameters: TrainerParameters, count: int, deployment: str) -> None:
+        self._parameters = parameters
+        self._deaths = Deaths(count)
+        self._deployment = deployment
+        self._runs: list[str | None] = [None] * count
+        self._begun = False
+        self._asked = time.monotonic()
+
+    def start(self) -> None:
+        """Dispatch all of them; see the protocol."""
+        asyncio.run(self._dispatch())
+
+    def tend(self, rows: int) -> None:
+        """Replace those that died; see the protocol."""
+        asyncio.run(self._tend(rows))
+
+    def stop(self) -> None:
+        """Cancel those that have not ended; see the protocol."""
+        asyncio.run(self._cancel())
+
+    @property
+    def waits(self) -> str | None:
+        """What to tell the user if no trainer has begun for too long."""
+        if self._begun or time.monotonic() - self._asked < BEGIN_SECONDS:
+            return None
+        return (
+            f"no trainer has begun after {BEGIN_SECONDS:.0f} s: is a worker running for the work pool of the "
+            f"deployment {self._deployment!r}, and does the pool's concurrency limit leave room for this search and "
+            "its trainers?"
+        )
+
+    async def _dispatch(self) -> None:
+        from prefect.deployments import arun_deployment
+
+        for index, run in enumerate(self._runs):
+            if run is None:
+                created = await arun_deployment(
+                    self._deployment,
+                    parameters={"parameters": self._parameters.model_dump()},
+                    timeout=0,
+                    as_subflow=True,
+                )
+                self._runs[index] = str(created.id)
+
+    async def _tend(self, rows: int) -> None:
+        from prefect import get_client
+
+        async with get_client() as client:
+            for index, run in enumerate(self._runs):
+                if run is None:
+                    continue
+                state = (await client.read_flow_run(run)).state  # type: ignore[arg-type]
+                if state is None:
+                    continue
+                self._begun = self._begun or not (state.is_scheduled() or state.is_pending())
+                if state.is_final():
+                    self._deaths.count(rows, state.message or state.name or "")
+                    self._runs[index] = None
+        await self._dispatch()
+
+    async def _cancel(self) -> None:
+        from prefect import get_client
+        from prefect.states import Cancelling
+
+        async with get_client() as client:
+            for run in filter(None, self._runs):
+                state = (await client.read_flow_run(run)).state  # type: ignore[arg-type]
+                if state is not None and not state.is_final():
+                    await client.set_flow_run_state(run, Cancelling(), force=True)

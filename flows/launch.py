@@ -1,0 +1,137 @@
+"""Starting a search from the command line or the library, with all that it needs, and ending it in order.
+
+Free of Prefect and TensorFlow: those live in the processes started here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import platformdirs
+
+from flows import lifeline
+from flows.prefect_api import API_URL, QUIET, EmbeddedServer
+from msearch_core.config import SearchConfig
+from msearch_core.errors import UserError
+from msearch_core.loading import CODE_PATH
+from msearch_core.trial_log import RunRecord, TrialLog
+
+STOP_SECONDS = 40.0
+KEPT_LOGS = 20
+
+
+@dataclass(frozen=True)
+class Joined:
+    """The run that a launched search works on.
+
+    Attributes:
+        log: the trial database.
+        run: the run's newest budget.
+        over: whether there was nothing left to do.
+    """
+
+    log: TrialLog
+    run: RunRecord
+    over: bool
+
+
+class LaunchedSearch:
+    """A search at work in processes of its own. Use it as a context manager, so that none of them is left.
+
+    Args:
+        config: what to search.
+
+    Attributes:
+        log_file: where the processes' own output goes.
+    """
+
+    def __init__(self, config: SearchConfig) -> None:
+        if config.pool and API_URL not in os.environ:
+            raise UserError(f"--pool needs a Prefect server: set {API_URL}, for example to http://127.0.0.1:4200/api")
+        self.log_file = _new_log_file()
+        self._server = None if API_URL in os.environ else EmbeddedServer(self.log_file)
+        environment = {**(self._server.environment if self._server else QUIET), **_code_path(config.space)}
+        self._process = lifeline.start(
+            "flows.local_search",
+            message=config.model_dump_json(),
+            log=self.log_file,
+            talks=True,
+            environment=environment,
+        )
+        self._events = self._listen()
+        self.ended: dict[str, Any] | None = None
+
+    def __enter__(self) -> LaunchedSearch:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        lifeline.stop(self._process, STOP_SECONDS)
+        if self._server:
+            self._server.stop()
+
+    def joined(self) -> Joined:
+        """Wait until the search has joined its log.
+
+        Raises:
+            UserError: what was asked for cannot be searched.
+        """
+        event = next(self._events)["joined"]
+        log = TrialLog(event["log"])
+        run = next(each for each in log.runs() if each.run == event["run"])
+        return Joined(log, run, event["over"])
+
+    def is_running(self) -> bool:
+        """Whether the search is still at work."""
+        return self._process.poll() is None
+
+    def wait(self) -> None:
+        """Wait for the search to end.
+
+        Raises:
+            UserError: it failed.
+        """
+        for event in self._events:
+            ended = event.get("ended")
+            if ended and ended["state"] not in ("Completed", "Cancelled"):
+                raise UserError(f"the search failed: {ended['message']} (details: {self.log_file})")
+
+    def stop(self) -> None:
+        """Make the search hand back its trials and end; what is on record stays."""
+        self._process.terminate()
+
+    def _listen(self) -> Iterator[dict[str, Any]]:
+        assert self._process.stdout is not None  # noqa: S101 - a pipe was asked for
+        for line in self._process.stdout:
+            event = json.loads(line)
+            if "refused" in event:
+                raise UserError(event["refused"])
+            yield event
+        if self._process.wait() != 0:
+            raise UserError(f"the search ended unexpectedly; details: {self.log_file}")
+
+
+def _code_path(space: str | None) -> dict[str, str]:
+    """A space that the user names by its file may be loaded: to name it is to trust it."""
+    file = (space or "").partition(":")[0]
+    if not file.endswith(".py"):
+        return {}
+    folders = [str(Path(file).expanduser().resolve().parent), *filter(None, [os.environ.get(CODE_PATH)])]
+    return {CODE_PATH: os.pathsep.join(folders)}
+
+
+def _new_log_file() -> Path:
+    """A file for the processes' output; the oldest ones are removed."""
+    folder = platformdirs.user_log_path("msearch")
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in sorted(folder.glob("search-*.log"))[:-KEPT_LOGS]:
+        old.unlink(missing_ok=True)
+    return folder / f"search-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"

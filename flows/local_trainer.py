@@ -1,0 +1,30 @@
+"""The main of a local trainer process: loads TensorFlow at once, and joins Prefect when its server is up."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+
+def main() -> None:
+    """Run a trainer for the ``TrainerParameters`` that stand on the first line of standard input."""
+    from flows import lifeline
+    from flows.handover import HANDOVER
+    from flows.parameters import TrainerParameters
+    from msearch_core.training.client import TrainingHost
+
+    parameters = TrainerParameters.model_validate_json(sys.stdin.readline())
+    lifeline.watch()
+    with tempfile.TemporaryDirectory(prefix="msearch-host-") as folder:
+        HANDOVER.host = TrainingHost(Path(folder) / "host.log")
+        from flows.prefect_api import wait_for_api, without_heartbeats
+        from flows.trainer import trainer
+
+        wait_for_api()
+        with without_heartbeats():
+            trainer(parameters)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+"""The Prefect API that local processes record their runs with: the user's own, or one brought up for the search."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+from flows import lifeline
+from msearch_core.errors import UserError
+
+API_URL = "PREFECT_API_URL"
+START_SECONDS = 120.0
+QUIET = {
+    "DO_NOT_TRACK": "1",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_SERVER_UI_ENABLED": "false",
+    "PREFECT_UI_ENABLED": "false",
+    "PREFECT_SERVER_LOGGING_LEVEL": "ERROR",
+}
+
+
+class EmbeddedServer:
+    """A Prefect server for one search on this machine; its database lives as long as the search.
+
+    Args:
+        log: the file that its output goes to.
+    """
+
+    def __init__(self, log: Path) -> None:
+        self._home = tempfile.TemporaryDirectory(prefix="msearch-prefect-")
+        port = _free_port()
+        self.environment = {**QUIET, API_URL: f"http://127.0.0.1:{port}/api", "PREFECT_HOME": self._home.name}
+        self._process: subprocess.Popen[str] = lifeline.start(
+            "flows.server", str(port), log=log, environment=self.environment
+        )
+
+    def stop(self) -> None:
+        """End the server and remove its database."""
+        lifeline.stop(self._process, 5.0)
+        self._home.cleanup()
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def wait_for_api() -> None:
+    """Wait until the server at ``PREFECT_API_URL`` answers.
+
+    Raises:
+        UserError: it does not in time.
+    """
+    url = os.environ[API_URL]
+    deadline = time.monotonic() + START_SECONDS
+    while not answers(url):
+        if time.monotonic() > deadline:
+            raise UserError(f"the Prefect server at {url} does not answer; start it, or unset {API_URL}")
+        time.sleep(0.1)
+
+
+def answers(url: str) -> bool:
+    """Whether a Prefect API answers at ``url``; one that asks for credentials does."""
+    try:
+        with urllib.request.urlopen(f"{url.rstrip('/')}/health", timeout=5):  # noqa: S310 - the user's own setting
+            return True
+    except urllib.error.HTTPError as error:
+        return error.code in (401, 403)
+    except OSError:
+        return False
+
+
+@contextlib.contextmanager
+def without_heartbeats() -> Iterator[None]:
+    """Flow runs of local processes send no heartbeat: their parent watches them, and it saves a second a run."""
+    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+
+    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+        yield

@@ -1,0 +1,137 @@
+"""The search: dispatch trainers, watch the log, name the winner."""
+
+from __future__ import annotations
+
+import signal
+import tempfile
+import threading
+import time
+from logging import Logger
+from pathlib import Path
+from typing import Any, cast
+
+from prefect import flow, get_run_logger, tags, task
+from prefect.artifacts import create_progress_artifact, create_table_artifact, update_progress_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
+from prefect.context import FlowRunContext
+from prefect.states import Cancelled, Completed, Failed
+
+from flows.dispatch import PoolTrainers, Trainers, TrainersFailedError, cores, local_trainers
+from flows.handover import HANDOVER
+from flows.parameters import TrainerParameters
+from flows.pools import trainer_deployment
+from msearch_core.algorithms.history import COLUMNS, best, outcomes
+from msearch_core.config import SearchConfig
+from msearch_core.session import Session, join
+from msearch_core.training.client import TrainingHost
+from msearch_core.training.finishing import name_winner
+from msearch_core.trial_log import Board, StopRecord, WinnerRecord
+
+LOOK_SECONDS = 1.0
+ARTIFACT_SECONDS = 15.0
+
+
+@task(name="winner", cache_policy=NO_CACHE, persist_result=False, retries=0)
+def winner(session: Session) -> WinnerRecord | None:
+    """Choose the winner, open the test split for it, and put its model into the log."""
+    with (
+        tempfile.TemporaryDirectory(prefix="msearch-winner-") as scratch,
+        TrainingHost(Path(scratch) / "host.log") as host,
+    ):
+        return name_winner(session, host, Path(scratch), cores())
+
+
+@flow(name="search", flow_run_name="search-{config.data}", log_prints=False)
+def search(config: SearchConfig) -> State[Any]:
+    """Search for a model until the budget is spent.
+
+    The log says what is done and what is not; this flow only sees to it that trainers are at work, so it can be
+    started again at any time, anywhere. SIGTERM makes it stop its trainers and end; the same call goes on later.
+    """
+    logger = cast(Logger, get_run_logger())
+    session = join(config)
+    stopping = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stopping.set())
+    trainers = HANDOVER.trainers or dispatch(config, session)
+    with tags(f"msearch:{session.search.name}", f"run:{session.run.run}"):
+        logger.info("log %s, run %s: %d trials", session.log.url, session.run.run, session.run.trials)
+        try:
+            trainers.start()
+            board = watch(session, trainers, stopping, logger)
+        except TrainersFailedError as error:
+            return Failed(message=str(error))
+        finally:
+            trainers.stop()
+        if not board.is_over:
+            return Cancelled(
+                message=f"{board.done} of {session.run.trials} trials are on record; start it again to go on"
+            )
+        session.log.seal()
+        named = winner(session)
+    if named is None:
+        return Failed(message=f"none of the {board.done} trials has a score; see: msearch trials {session.log.url}")
+    return Completed(message=f"the winner is {named.uid}: validation {named.validation}, test {named.test}")
+
+
+def dispatch(config: SearchConfig, session: Session) -> Trainers:
+    """The trainers that the search asks for: on the work pool named, on the search's own, or in local processes."""
+    context = FlowRunContext.get()
+    own_pool = context.flow_run.work_pool_name if context and context.flow_run else None
+    pool = config.pool or own_pool
+    if pool is None:
+        return local_trainers(config, session)
+    parameters = TrainerParameters(log=session.log.url, run=session.run.run, data=None, threads=None)
+    return PoolTrainers(parameters, config.trainers or 1, trainer_deployment(pool))
+
+
+def watch(session: Session, trainers: Trainers, stopping: threading.Event, logger: Logger) -> Board:
+    """Look at the log until the run is over or the search is told to stop, and keep trainers at work."""
+    board = session.log.board(session.run, COLUMNS)
+    artifacts = Artifacts(session)
+    began = time.monotonic()
+    told = False
+    while True:
+        board.look()
+        artifacts.update(board)
+        if board.is_over or stopping.is_set():
+            return board
+        minutes = (time.monotonic() - began) / 60 + session.log.minutes_used(board.record)
+        if board.record.minutes is not None and minutes >= board.record.minutes and board.stopped is None:
+            session.log.stop(board.record, StopRecord(reason=f"{board.record.minutes:g} minutes", minutes=minutes))
+        if board.stopped is None:
+            trainers.tend(board.done)
+        if isinstance(trainers, PoolTrainers) and trainers.waits and not told:
+            logger.warning(trainers.waits)
+            told = True
+        stopping.wait(LOOK_SECONDS)
+
+
+class Artifacts:
+    """The progress and the leaderboard as Prefect shows them."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._outcomes: list[Any] = []
+        self._shown = float("-inf")
+        self._key = "".join(each if each.isalnum() else "-" for each in session.search.name.lower()).strip("-")
+        self._progress = create_progress_artifact(0.0, key=f"progress-{self._key}", description="trials on record")
+
+    def update(self, board: Board) -> None:
+        """Bring them up to date if that was a while ago, or if the run is over."""
+        self._outcomes += outcomes(board.take(), board.run)
+        now = time.monotonic()
+        if now - self._shown < ARTIFACT_SECONDS and not board.is_over:
+            return
+        self._shown = now
+        update_progress_artifact(self._progress, min(100.0, 100.0 * board.done / board.record.trials))  # type: ignore[arg-type]
+        rows = [
+            {
+                "trial": each.uid,
+                "score": each.score,
+                "parameters": each.parameters,
+                "blocks": " > ".join(each.architecture),
+            }
+            for each in best(self._outcomes, 20)
+        ]
+        create_table_artifact(rows, key=f"leaderboard-{self._key}", description=self._session.search.objective)

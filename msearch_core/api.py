@@ -1,0 +1,92 @@
+"""The library's face: ``msearch_core.search(...)``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from msearch_core.config import make_config
+from msearch_core.errors import UserError
+from msearch_core.trial_log import RunRecord, TrialLog, WinnerRecord
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """A search that has ended.
+
+    Attributes:
+        log: the trial database.
+        run: the run that was worked on.
+        winner: the best model found.
+    """
+
+    log: TrialLog
+    run: RunRecord
+    winner: WinnerRecord
+
+    @property
+    def trials(self) -> pd.DataFrame:
+        """Every trial of the run, one row each."""
+        frame = self.log.trials()
+        return frame[frame["run"] == self.run.run].reset_index(drop=True)
+
+    @property
+    def best(self) -> pd.Series:
+        """The winner's row."""
+        frame = self.trials
+        return frame[frame["uid"] == self.winner.uid].iloc[0]
+
+    def predict(self, data: str) -> pd.DataFrame:
+        """Predict from raw input with the winner; see ``predict``."""
+        return predict(self.winner.model, data)
+
+
+def search(data: str, *, watch: Callable[[Any], None] | None = None, **options: Any) -> SearchResult:
+    """Search for a model, or go on with a search.
+
+    Args:
+        data: a name, a file or a folder, local or any fsspec URL.
+        watch: is called once with the running search, in place of waiting silently.
+        options: as for ``msearch search``: ``target``, ``space``, ``trials``, ``minutes``, ``trainers``, ``seed``, ...
+
+    Raises:
+        UserError: an option or the data is wrong, or no trial succeeded.
+    """
+    from flows.launch import LaunchedSearch
+
+    with LaunchedSearch(make_config(data=data, **options)) as launched:
+        joined = launched.joined()
+        if watch:
+            watch(launched)
+        launched.wait()
+    winners = [each for each in joined.log.winners() if each.run == joined.run.run]
+    if not winners:
+        raise UserError(f"the search was stopped before it named a winner; see: msearch trials {joined.log.url}")
+    return SearchResult(joined.log, joined.run, winners[-1])
+
+
+def predict(model: str, data: str) -> pd.DataFrame:
+    """Predict from raw input with a search's winner.
+
+    Args:
+        model: the folder of a finished model, or a trial log, whose newest winner is used.
+        data: as for ``search``; labels are not needed.
+
+    Returns:
+        One row an example: ``prediction``, and for a classification ``probability_<label>`` for each label.
+
+    Raises:
+        UserError: there is no such model, or the data does not fit it.
+    """
+    from msearch_core.training.predict import predict as predict_with
+
+    return predict_with(find_model(model), data)
+
+
+def find_model(model: str) -> str:
+    """The folder of a finished model: the one given, or that of a log's newest winner."""
+    winners = TrialLog(model).winners()
+    return winners[-1].model if winners else model

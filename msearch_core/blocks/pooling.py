@@ -1,0 +1,23 @@
+"""Pooling blocks: ``float (batch, height, width, channels)`` to the same with smaller sides."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msearch_core.space import IMAGE, block
+
+
+@block(takes=IMAGE)
+def max_pool(inputs: Any, name: str, *, stride: int = 2) -> Any:
+    """The greatest value of each square of ``stride`` pixels a side."""
+    import keras
+
+    return keras.layers.MaxPooling2D(stride, padding="same", name=f"{name}_pool")(inputs)
+
+
+@block(takes=IMAGE)
+def average_pool(inputs: Any, name: str, *, stride: int = 2) -> Any:
+    """The mean of each square of ``stride`` pixels a side."""
+    import keras
+
+    return keras.layers.AveragePooling2D(stride, padding="same", name=f"{name}_pool")(inputs)

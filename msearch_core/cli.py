@@ -1,0 +1,221 @@
+"""The command line: ``msearch``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from typer.exceptions import TyperException
+
+from msearch_core.errors import UserError
+
+app = typer.Typer(
+    name="msearch",
+    help="Find a neural network for your data by asynchronous architecture search.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+console = Console()
+
+
+class Format(StrEnum):
+    """How ``msearch trials`` prints."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+
+
+Log = Annotated[str, typer.Argument(help="Folder of a trial log, local or any fsspec URL.")]
+
+
+@app.command()
+def search(
+    context: typer.Context,
+    data: Annotated[
+        str,
+        typer.Argument(help="A name (digits, breast_cancer, ...), a file, or a folder of class folders with images."),
+    ],
+    target: Annotated[str | None, typer.Option(help="Column to predict, for a table.")] = None,
+    space: Annotated[str | None, typer.Option(help="Search space: see `msearch spaces`; or your own file.py.")] = None,
+    trials: Annotated[int | None, typer.Option(help="Total number of trials, exactly. [default: 20]")] = None,
+    minutes: Annotated[float | None, typer.Option(help="Total time for new trials. [default: 10]")] = None,
+    trainers: Annotated[int | None, typer.Option(help="Trials at a time. [default: one a core, at most 4]")] = None,
+    steps: Annotated[int | None, typer.Option(help="Gradient steps a trial. [default: 500]")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Examples a step. [default: 64]")] = None,
+    log: Annotated[str | None, typer.Option(help="Trial log. [default: msearch-logs/NAME]")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the search. [default: from data, space and seed]")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of splits, proposals and trials. [default: 0]")] = None,
+    algorithm: Annotated[str | None, typer.Option(help="See `msearch algorithms`.")] = None,
+    objective: Annotated[str | None, typer.Option(help="Validation metric to optimise.")] = None,
+    test: Annotated[str | None, typer.Option(help="Separate source of test examples.")] = None,
+    group: Annotated[str | None, typer.Option(help="Column; rows that share its value share a split.")] = None,
+    suggest: Annotated[Path | None, typer.Option(help="File with architectures to try first.")] = None,
+    max_params: Annotated[int | None, typer.Option(help="Upper limit of trainable parameters.")] = None,
+    config: Annotated[Path | None, typer.Option(help="TOML or JSON file with any of these options.")] = None,
+    pool: Annotated[str | None, typer.Option(help="Prefect work pool to train on. [default: this machine]")] = None,
+) -> None:
+    """Search for a model, or go on with a search: the same command resumes what was interrupted."""
+    from msearch_core.config import make_config, read_config, read_suggestions
+
+    del target, space, trials, minutes, trainers, steps, batch_size, log, name, seed, algorithm, objective, test, group
+    del max_params, pool
+    given = {
+        key: value for key, value in context.params.items() if value is not None and key not in ("config", "suggest")
+    }
+    options: dict[str, Any] = {**(read_config(config) if config else {}), **given, "data": data}
+    if suggest:
+        options["suggest"] = read_suggestions(suggest)
+    _run_search(make_config(**options))
+
+
+def _run_search(config: Any) -> None:
+    from flows.launch import LaunchedSearch
+    from msearch_core.algorithms.history import COLUMNS
+    from msearch_core.progress import Progress, follow
+
+    with LaunchedSearch(config) as launched:
+        try:
+            joined = launched.joined()
+            console.print(
+                f"{joined.log.search().name}: run {joined.run.run} in {_path(joined.log.url)}", soft_wrap=True
+            )
+            if joined.over:
+                console.print("nothing left to do; a larger --trials or --minutes goes on with it")
+            else:
+                progress = Progress(joined.log.search(), joined.log.board(joined.run, COLUMNS))
+                follow(progress, console, _while(launched))
+                launched.wait()
+        except KeyboardInterrupt:
+            console.print("\nstopping: the trainers hand back their trials ...")
+            launched.stop()
+            launched.__exit__(None, None, None)
+            console.print("stopped; what was finished is on record, and the same command goes on with the rest")
+            raise typer.Exit(130) from None
+    _show_winner(joined.log, joined.run.run)
+
+
+def _while(launched: Any) -> Iterator[bool]:
+    while launched.is_running():
+        yield True
+
+
+def _show_winner(log: Any, run: str) -> None:
+    import pyarrow as pa
+
+    from msearch_core.progress import show_winner
+    from msearch_core.trial import SCHEMA, from_table
+
+    winner = next((each for each in reversed(log.winners()) if each.run == run), None)
+    if winner is None:
+        raise UserError(f"no trial has a score; see: msearch trials {_path(log.url)}")
+    frame = log.trials()
+    (row,) = from_table(pa.Table.from_pandas(frame[frame["uid"] == winner.uid], SCHEMA, preserve_index=False))
+    show_winner(log, row, winner, console)
+
+
+@app.command()
+def trials(
+    log: Log,
+    output: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.TABLE,
+    sort: Annotated[
+        str | None, typer.Option(help="Column to sort by; a leading - reverses. [default: best first]")
+    ] = None,
+    columns: Annotated[str | None, typer.Option(help="Columns, separated by commas; `all` for every one.")] = None,
+) -> None:
+    """List the trials on record, best first."""
+    from msearch_core.listing import COLUMNS, list_trials, printable
+    from msearch_core.trial_log import TrialLog
+
+    opened = TrialLog(log)
+    opened.search()
+    frame = list_trials(opened.trials(), sort, columns)
+    if output is Format.JSON:
+        sys.stdout.write(frame.to_json(orient="records", date_format="iso", force_ascii=False, indent=1) + "\n")
+    elif output is Format.CSV:
+        frame.to_csv(sys.stdout, index=False)
+    else:
+        table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+        for column in frame.columns:
+            table.add_column(column, overflow="fold", no_wrap=column in COLUMNS and column != "architecture")
+        for row in frame.itertuples(index=False):
+            table.add_row(*map(printable, row))
+        console.print(table if len(frame) else "no trial is on record yet")
+
+
+@app.command()
+def predict(
+    model: Annotated[str, typer.Argument(help="A trial log, whose newest winner is used, or a folder with a model.")],
+    data: Annotated[str, typer.Argument(help="Raw input, as for `msearch search`; labels are not needed.")],
+    out: Annotated[Path | None, typer.Option(help="CSV file to write; printed if not given.")] = None,
+) -> None:
+    """Predict from raw input with a search's winner."""
+    from msearch_core.api import predict as predict_with
+
+    predict_with(model, data).to_csv(out or sys.stdout, index=False)
+
+
+@app.command()
+def spaces() -> None:
+    """List the search spaces."""
+    from msearch_core.listing import built_in_spaces
+
+    table = Table("space", "takes", "blocks", "depth", "what it is", box=None, padding=(0, 2, 0, 0))
+    for space, summary in built_in_spaces():
+        table.add_row(space.name, space.input, str(len(space.blocks)), f"{space.min_depth}-{space.max_depth}", summary)
+    console.print(table)
+
+
+@app.command()
+def blocks() -> None:
+    """List the building blocks."""
+    from msearch_core.listing import built_in_spaces
+
+    table = Table("block", "takes", "gives", "spaces", "what it is", box=None, padding=(0, 2, 0, 0))
+    listed = [space for space, _ in built_in_spaces()]
+    families = {block.family.name: block.family for space in listed for block in space.blocks}
+    for name, family in sorted(families.items()):
+        where = ", ".join(space.name for space in listed if any(each.family.name == name for each in space.blocks))
+        table.add_row(name, family.takes, family.gives, where, family.summary)
+    console.print(table)
+
+
+@app.command()
+def algorithms() -> None:
+    """List the search algorithms."""
+    from msearch_core.algorithms import ALGORITHMS, DEFAULT
+
+    table = Table("algorithm", "what it is", box=None, padding=(0, 2, 0, 0))
+    for name, propose in ALGORITHMS.items():
+        summary = (sys.modules[propose.__module__].__doc__ or "").partition("\n")[0]
+        table.add_row(name + (" (default)" if name == DEFAULT else ""), summary)
+    console.print(table)
+
+
+def _path(url: str) -> str:
+    return url.removeprefix("file://")
+
+
+def main() -> None:
+    """Run the command line. An error that the user can mend is one line, with exit code 2."""
+    try:
+        sys.exit(app(standalone_mode=False))
+    except UserError as error:
+        message = str(error)
+    except TyperException as error:
+        message = error.format_message() if hasattr(error, "format_message") else str(error)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    sys.stderr.write(f"msearch: {message}\n")
+    sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""Tables for a person: trials, and the spaces there are."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+import search_spaces
+from msearch_core.errors import UserError
+from msearch_core.space import SearchSpace
+
+COLUMNS = (
+    "uid",
+    "kind",
+    "status",
+    "objective",
+    "objective_se",
+    "parameters",
+    "steps",
+    "wall_seconds",
+    "parents",
+    "architecture",
+)
+
+
+def list_trials(frame: pd.DataFrame, sort: str | None = None, columns: str | None = None) -> pd.DataFrame:
+    """Sort trials and choose columns.
+
+    Args:
+        frame: rows of the log.
+        sort: a column, after ``-`` for descending order; best objective first if not given.
+        columns: names separated by commas, ``all`` for every one; the usual ones if not given.
+
+    Raises:
+        UserError: there is no such column.
+    """
+    chosen = (
+        list(frame.columns)
+        if columns == "all"
+        else [each.strip() for each in (columns or ",".join(COLUMNS)).split(",")]
+    )
+    key = (sort or "objective").removeprefix("-")
+    for name in (*chosen, key):
+        if name not in frame.columns:
+            raise UserError(f"there is no column {name!r}; expected some of {', '.join(frame.columns)}")
+    minimised = (frame["direction"] == "min").any()
+    ascending = bool(minimised) if sort is None else not sort.startswith("-")
+    ordered = frame.sort_values(key, ascending=ascending, na_position="last", kind="stable")
+    return ordered[chosen].reset_index(drop=True)
+
+
+def printable(value: Any) -> str:
+    """A value of a row as a cell of a table."""
+    if isinstance(value, list | tuple | np.ndarray):
+        return " > ".join(map(str, value))
+    if value is None or value is pd.NaT or (isinstance(value, float) and np.isnan(value)):
+        return ""
+    if isinstance(value, float):
+        return f"{value:,.0f}" if value.is_integer() and abs(value) >= 10 else f"{value:.4g}"
+    return str(value)
+
+
+def built_in_spaces() -> list[tuple[SearchSpace, str]]:
+    """The spaces that come with the package, with the first line of what each says of itself."""
+    found = []
+    for module_info in pkgutil.iter_modules(search_spaces.__path__):
+        module = importlib.import_module(f"search_spaces.{module_info.name}")
+        found.append((module.space, (module.__doc__ or "").partition("\n")[0]))
+    return found

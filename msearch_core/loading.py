@@ -1,0 +1,72 @@
+"""Search spaces by name. The trial log never carries code: it names it, and this is where the name is looked up."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import os
+import sys
+from pathlib import Path
+from types import ModuleType
+
+from msearch_core.errors import UserError
+from msearch_core.space import SearchSpace
+
+CODE_PATH = "MSEARCH_CODE_PATH"
+
+
+def load_space(reference: str) -> SearchSpace:
+    """Find a search space.
+
+    Args:
+        reference: a built-in space's bare name (``tabular``), ``package.module:attribute``, or
+            ``path/to/file.py:attribute`` for a file in a folder that ``MSEARCH_CODE_PATH`` allows. The attribute is
+            ``space`` unless given.
+
+    Raises:
+        UserError: there is no such module, file or attribute, it is not a space, or its folder is not allowed.
+    """
+    location, _, attribute = reference.partition(":")
+    if location.endswith(".py"):
+        module = _from_file(Path(location))
+    else:
+        module = _from_name(f"search_spaces.{location}" if location.isidentifier() and not attribute else location)
+    found = getattr(module, attribute or "space", None)
+    if not isinstance(found, SearchSpace):
+        raise UserError(f"{reference!r} is not a search space; expected a SearchSpace named {attribute or 'space'!r}")
+    return found
+
+
+def _from_name(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name and (name == error.name or name.startswith(f"{error.name}.")):
+            raise UserError(f"no search space {name!r}; `msearch spaces` lists those there are") from None
+        raise
+
+
+def _from_file(path: Path) -> ModuleType:
+    """Import a file; a file that was imported before is not read again."""
+    resolved = path.expanduser().resolve()
+    allowed = [
+        Path(folder).expanduser().resolve() for folder in os.environ.get(CODE_PATH, "").split(os.pathsep) if folder
+    ]
+    if not any(resolved.is_relative_to(folder) for folder in allowed):
+        raise UserError(f"{path} may not be loaded; put its folder into {CODE_PATH} if you trust it")
+    if not resolved.is_file():
+        raise UserError(f"there is no file {path}")
+    name = f"{resolved.stem}_{hashlib.sha256(str(resolved).encode()).hexdigest()[:8]}"
+    if name not in sys.modules:
+        specification = importlib.util.spec_from_file_location(name, resolved)
+        if specification is None or specification.loader is None:
+            raise UserError(f"{path} is not a Python file")
+        module = importlib.util.module_from_spec(specification)
+        sys.modules[name] = module
+        try:
+            specification.loader.exec_module(module)
+        except BaseException:
+            del sys.modules[name]
+            raise
+    return sys.modules[name]

@@ -1,0 +1,160 @@
+"""What a running search looks like in a terminal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from msearch_core.algorithms.history import Outcome, best, outcomes
+from msearch_core.config import UNLIMITED_TRIALS
+from msearch_core.space import Architecture
+from msearch_core.trial import Trial
+from msearch_core.trial_log import Board, SearchRecord, TrialLog, WinnerRecord
+
+LOOK_SECONDS = 0.5
+
+
+def blocks(architecture: Architecture) -> str:
+    """An architecture on one line."""
+    return " > ".join(architecture)
+
+
+@dataclass
+class Progress:
+    """One run as it goes on, read from its log alone.
+
+    Attributes:
+        search: the search.
+        board: the run.
+        found: the trials so far, in the order in which they were read.
+    """
+
+    search: SearchRecord
+    board: Board
+    found: list[Outcome] = field(default_factory=list)
+    _began: float = field(default_factory=time.monotonic)
+    _first: int | None = None
+    _seen: dict[str, float] = field(default_factory=dict)
+
+    def look(self) -> list[Outcome]:
+        """Read what is new; returns the trials that have ended since the last look."""
+        self.board.look()
+        new = outcomes(self.board.take(), self.board.run)
+        self.found += new
+        if self._first is None:
+            self._first = self.board.done
+        now = time.monotonic()
+        self._seen = {claim.uid: self._seen.get(claim.uid, now) for claim in self.board.pending()}
+        return new
+
+    @property
+    def best(self) -> Outcome | None:
+        """The best trial so far."""
+        return next(iter(best(self.found, 1)), None)
+
+    def score(self, outcome: Outcome) -> str:
+        """A trial's objective as it stands in its row."""
+        if outcome.score is None:
+            return "no score"
+        return f"{self.search.objective} {abs(outcome.score) if self.search.direction == 'min' else outcome.score:.4f}"
+
+    @property
+    def remaining_seconds(self) -> float | None:
+        """How long it may still take, by the pace so far."""
+        elapsed, record = time.monotonic() - self._began, self.board.record
+        done = self.board.done - (self._first or 0)
+        by_pace = elapsed / done * (record.trials - self.board.done) if done else None
+        by_clock = record.minutes * 60 - elapsed if record.minutes is not None else None
+        known = [each for each in (by_pace, by_clock) if each is not None]
+        return max(0.0, min(known)) if done and known else None
+
+    def __rich__(self) -> RenderableType:
+        record, done = self.board.record, self.board.done
+        bounded = record.trials < UNLIMITED_TRIALS
+        head = Table.grid(padding=(0, 2))
+        remaining = self.remaining_seconds
+        head.add_row(
+            ProgressBar(total=record.trials, completed=done, width=30) if bounded else Text(""),
+            f"{done}/{record.trials} trials" if bounded else f"{done} trials",
+            f"best {self.score(self.best)} ({self.best.uid})" if self.best else "no result yet",
+            f"about {minutes(remaining)} to go" if remaining is not None else "",
+        )
+        rows = Table.grid(padding=(0, 2))
+        for claim in self.board.pending():
+            rows.add_row(
+                Text(claim.owner["trainer"], style="cyan"),
+                claim.uid,
+                minutes(time.monotonic() - self._seen.get(claim.uid, time.monotonic())),
+                Text(blocks(tuple(claim.proposal["architecture"])), no_wrap=True, overflow="ellipsis"),
+            )
+        waiting = Text("starting: Prefect's server, the trainers, TensorFlow ...", style="dim")
+        return Group(head, rows if rows.row_count else waiting if not done else Text(""))
+
+
+def follow(progress: Progress, console: Console, running: Iterator[bool]) -> None:
+    """Show a run until it ends: live on a terminal, a line for each trial elsewhere.
+
+    Args:
+        progress: the run.
+        console: where to.
+        running: yields for as long as the search is at work.
+    """
+    if not console.is_terminal:
+        for _ in running:
+            for outcome in progress.look():
+                _print_line(progress, outcome, console)
+            time.sleep(LOOK_SECONDS)
+        for outcome in progress.look():
+            _print_line(progress, outcome, console)
+        return
+    with Live(progress, console=console, refresh_per_second=4, transient=True):
+        for _ in running:
+            progress.look()
+            time.sleep(LOOK_SECONDS)
+        progress.look()
+
+
+def _print_line(progress: Progress, outcome: Outcome, console: Console) -> None:
+    of = f"{progress.board.done}/{progress.board.record.trials}"
+    console.print(f"{of}  {outcome.uid}  {progress.score(outcome)}  {blocks(outcome.architecture)}", soft_wrap=True)
+
+
+def show_winner(log: TrialLog, trial: Trial, winner: WinnerRecord, console: Console) -> None:
+    """Print the winner, where it is, and what to type next."""
+    table = Table.grid(padding=(0, 2))
+    table.add_row("trial", f"{winner.uid}  ({trial.parameters or 0:,} parameters)")
+    table.add_row("architecture", blocks(trial.architecture or ()))
+    table.add_row("validation", _scores(winner.validation, trial.objective_name, trial.objective_se))
+    table.add_row("test", _scores(winner.test, trial.objective_name, None))
+    times = "once" if winner.test_openings == 1 else f"{winner.test_openings} times in this log"
+    table.add_row("", Text(f"the test split was opened {times}", style="dim"))
+    table.add_row("model", _short(winner.model))
+    console.print(Panel(table, title="winner", title_align="left", expand=False))
+    console.print(f"use it:      msearch predict {_short(log.url)} DATA", soft_wrap=True)
+    console.print(f"all trials:  msearch trials {_short(log.url)}", soft_wrap=True)
+
+
+def _scores(scores: object, objective: str | None, standard_error: float | None) -> str:
+    values = dict(scores) if isinstance(scores, dict) else {}
+    first = values.pop(objective, None)
+    error = f" ± {standard_error:.4f}" if standard_error is not None else ""
+    rest = ", ".join(f"{name} {value:.4f}" for name, value in values.items())
+    return f"{objective} {first:.4f}{error}" + (f"  ({rest})" if rest else "") if first is not None else rest
+
+
+def _short(url: str) -> str:
+    """A local path as the user would type it."""
+    return url.removeprefix("file://")
+
+
+def minutes(seconds: float) -> str:
+    """A duration as minutes and seconds."""
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"

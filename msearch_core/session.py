@@ -1,0 +1,202 @@
+"""Joining a search: from what a user asks, or from the log alone, to all that a trainer needs."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from platform import python_version
+from typing import Any
+
+import fsspec
+
+from msearch_core.config import SearchConfig
+from msearch_core.data.prepare import open_prepared, prepare_cached
+from msearch_core.data.problem import Problem, fitted_space
+from msearch_core.errors import UserError
+from msearch_core.loading import load_space
+from msearch_core.space import IMAGE, SearchSpace
+from msearch_core.training.metrics import find_objective
+from msearch_core.trial_log import RunRecord, SearchRecord, TrialLog
+from msearch_core.trial_log.layout import run_name
+
+LOGS = "msearch-logs"
+
+
+@dataclass(frozen=True)
+class Session:
+    """One run of a search, ready to work on.
+
+    Attributes:
+        log: the trial database.
+        search: what is fixed for the log's life.
+        run: the budget, and the data that it is spent on.
+        data: folder of the prepared data on this machine.
+        problem: the task.
+        space: the search space, fitted to the data's shape.
+    """
+
+    log: TrialLog
+    search: SearchRecord
+    run: RunRecord
+    data: Path
+    problem: Problem
+    space: SearchSpace
+
+
+def join(config: SearchConfig) -> Session:
+    """Begin a search, extend it or join it, whichever the log and the budget asked for call for.
+
+    An unfinished or finished run on the same data is joined; a larger budget extends it; new data starts a new run.
+
+    Raises:
+        UserError: the data, the space or an option is wrong, or the log belongs to another search. Nothing is written
+            then.
+    """
+    source: dict[str, Any] = {
+        "data": _absolute(config.data),
+        "target": config.target,
+        "group": config.group,
+        "test": _absolute(config.test) if config.test else None,
+    }
+    unread = TrialLog(config.log) if config.log else None
+    runs = unread.runs() if unread else []
+    data = prepare_cached(**source, seed=config.seed, moved=runs[-1].moved if runs else None)
+    prepared = open_prepared(data)
+    reference = config.space or ("image" if prepared.problem.input == IMAGE else "tabular")
+    space = fitted_space(load_space(reference), prepared.problem)
+    for architecture in config.suggest:
+        if reason := space.why_invalid(architecture):
+            raise UserError(f"--suggest: {architecture} is not valid in the space {space.name!r}: {reason}")
+    objective = find_objective(prepared.problem.task, config.objective)
+    name = config.name or f"{_stem(config.data)}-{space.name}-seed{config.seed}"
+    wanted = SearchRecord(
+        id=uuid.uuid4().hex[:12],
+        name=name,
+        space=reference,
+        space_fingerprint=space.fingerprint,
+        objective=objective.name,
+        direction=objective.direction,
+        algorithm=config.algorithm,
+        seed=config.seed,
+        split_seed=config.seed,
+        task=prepared.problem.task,
+        settings={"steps": config.steps, "batch_size": config.batch_size, "max_params": config.max_params},
+        versions=versions(),
+    )
+    log = unread or TrialLog(str(Path(LOGS).absolute() / name))
+    try:
+        search = log.open(wanted)
+    except PermissionError as error:
+        raise UserError(f"cannot write to {log.url}: {error.strerror}; choose another folder with --log") from error
+    _check_same(search, wanted, log.url)
+    run = _join_run(log, config, source, prepared.fingerprint, prepared.moved)
+    return Session(log, search, run, data, prepared.problem, space)
+
+
+def rejoin(log_url: str, run: str, data: Path | None = None) -> Session:
+    """Join a run from its log alone, as a trainer does.
+
+    Args:
+        log_url: the trial database.
+        run: the run's name.
+        data: the prepared data where another process of this machine made it; prepared here if not given.
+
+    Raises:
+        UserError: this machine resolves the data or the space to something else than the log has recorded.
+    """
+    log = TrialLog(log_url)
+    search = log.search()
+    record = next((each for each in log.runs() if each.run == run), None)
+    if record is None:
+        raise UserError(f"{log.url} has no run {run!r}; it has {[each.run for each in log.runs()]}")
+    data = data or prepare_cached(**record.data, seed=search.split_seed, moved=record.moved)
+    prepared = open_prepared(data)
+    if prepared.fingerprint != record.data_fingerprint:
+        raise UserError(
+            f"{record.data['data']} is not the data that run {run} of {log.url} was started on "
+            f"({prepared.fingerprint} instead of {record.data_fingerprint}); start the search again to use the new data"
+        )
+    space = fitted_space(load_space(search.space), prepared.problem)
+    if space.fingerprint != search.space_fingerprint:
+        raise UserError(
+            f"the space {search.space!r} of this machine is not the one that {log.url} was begun with; "
+            "install the same version, or use another --log"
+        )
+    return Session(log, search, record, data, prepared.problem, space)
+
+
+def versions() -> dict[str, str]:
+    """The versions that a result may depend on."""
+    packages = ("msearch", "keras", "tensorflow", "numpy")
+    return {"python": python_version(), **{package: version(package) for package in packages}}
+
+
+def _join_run(
+    log: TrialLog, config: SearchConfig, source: Mapping[str, Any], fingerprint: str, moved: Mapping[str, str]
+) -> RunRecord:
+    trials, minutes = config.budget
+    while True:
+        runs = log.runs()
+        last = next((run for run in reversed(runs) if run.data_fingerprint == fingerprint), None)
+        if last is None:
+            record = RunRecord(
+                run=run_name(len(runs) + 1),
+                extension=1,
+                trials=trials,
+                minutes=minutes,
+                data=source,
+                data_fingerprint=fingerprint,
+                moved=moved,
+                suggestions=config.suggest,
+            )
+        elif trials > last.trials or _longer(minutes, last.minutes):
+            record = RunRecord(
+                run=last.run,
+                extension=last.extension + 1,
+                trials=max(trials, last.trials),
+                minutes=minutes if _longer(minutes, last.minutes) else last.minutes,
+                data=last.data,
+                data_fingerprint=fingerprint,
+                moved=last.moved,
+                suggestions=last.suggestions,
+            )
+        else:
+            return last
+        if log.add_run(record):
+            return record
+
+
+def _longer(minutes: float | None, than: float | None) -> bool:
+    return than is not None and (minutes is None or minutes > than)
+
+
+def _check_same(found: SearchRecord, wanted: SearchRecord, url: str) -> None:
+    """Refuse to mix searches in one log."""
+    for field in ("task", "space", "objective", "algorithm", "seed"):
+        _same(field, getattr(found, field), getattr(wanted, field), url)
+    for field in wanted.settings:
+        _same(field, found.settings.get(field), wanted.settings[field], url)
+    if found.space_fingerprint != wanted.space_fingerprint:
+        raise UserError(f"the space {wanted.space!r} has changed since {url} was begun; use another --log or --name")
+
+
+def _same(field: str, found: object, wanted: object, url: str) -> None:
+    if found != wanted:
+        raise UserError(
+            f"the log {url} belongs to a search with {field.replace('_', '-')} {found}, not {wanted}; "
+            "use another --log or --name"
+        )
+
+
+def _absolute(data: str) -> str:
+    """A local path made absolute, so that a trainer that runs elsewhere finds it; names and URLs stay."""
+    return str(Path(data).absolute()) if Path(data).exists() else data
+
+
+def _stem(data: str) -> str:
+    stem = Path(fsspec.core.strip_protocol(data)).stem
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", stem).strip("-.") or "data"

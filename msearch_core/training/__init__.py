@@ -1,0 +1,1 @@
+"""Building, training and evaluating one model, in a process of its own."""

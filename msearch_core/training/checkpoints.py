@@ -1,0 +1,61 @@
+"""Tensors on the local disk: safetensors keyed by path, written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+def weights_of(model: Any) -> dict[str, np.ndarray]:
+    """A Keras model's weights, batch-norm statistics included, by variable path such as ``head/kernel``."""
+    return {variable.path: variable.value.numpy() for variable in model.weights}
+
+
+def assign_weights(model: Any, tensors: Mapping[str, np.ndarray]) -> None:
+    """Give every weight of the model its value.
+
+    Raises:
+        KeyError: a weight is missing.
+        ValueError: a shape does not fit.
+    """
+    for variable in model.weights:
+        variable.assign(tensors[variable.path])
+
+
+def save(path: Path, tensors: Mapping[str, np.ndarray], state: Mapping[str, Any] | None = None) -> None:
+    """Write tensors, and a state that is JSON, to one file; readers see the old file or the new one."""
+    from safetensors.numpy import save_file
+
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    metadata = None if state is None else {"state": json.dumps(state)}
+    contiguous = {name: np.ascontiguousarray(tensor).reshape(np.shape(tensor)) for name, tensor in tensors.items()}
+    save_file(contiguous, temporary, metadata)
+    temporary.replace(path)
+
+
+def load(path: Path) -> dict[str, np.ndarray]:
+    """Read a file's tensors.
+
+    Raises:
+        OSError: there is no such file.
+        safetensors.SafetensorError: it is not a whole safetensors file.
+    """
+    from safetensors.numpy import load_file
+
+    tensors: dict[str, np.ndarray] = load_file(path)
+    return tensors
+
+
+def load_state(path: Path) -> dict[str, Any]:
+    """Read the state that was saved beside the tensors; empty if there was none."""
+    from safetensors import safe_open
+
+    with safe_open(path, framework="numpy") as file:
+        metadata = file.metadata() or {}
+    state: dict[str, Any] = json.loads(metadata.get("state", "{}"))
+    return state

@@ -1,0 +1,93 @@
+"""Naming the winner of a run: the best validation score, tested once, made into a model that takes raw input."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+
+from msearch_core.algorithms.history import Outcome, best, outcomes
+from msearch_core.errors import UserError
+from msearch_core.session import Session
+from msearch_core.training import spec
+from msearch_core.training.client import TrainingHost
+from msearch_core.training.spec import WinnerResult, WinnerSpec
+from msearch_core.trial import SCHEMA
+from msearch_core.trial_log import WinnerRecord
+
+
+def last_winner(session: Session) -> WinnerRecord | None:
+    """The winner on record for the run as it stands, or ``None`` if the run has gone on since, or has none."""
+    frame = session.log.trials()
+    done = int((frame["run"] == session.run.run).sum())
+    for winner in reversed(session.log.winners()):
+        if winner.run == session.run.run:
+            return winner if winner.trials == done else None
+    return None
+
+
+def name_winner(session: Session, host: TrainingHost, scratch: Path, threads: int = 1) -> WinnerRecord | None:
+    """Choose the winner of a finished run, score it on the test split and put its model into the log.
+
+    A trial that won before keeps its test score: the test split is not opened again for it.
+
+    Returns:
+        The record; ``None`` if no trial of the run has a score.
+
+    Raises:
+        UserError: the finished model cannot be built or does not survive being saved.
+    """
+    if named := last_winner(session):
+        return named
+    frame = session.log.trials()
+    found = best(outcomes(pa.Table.from_pandas(frame, SCHEMA, preserve_index=False), session.run.run), 1)
+    if not found:
+        return None
+    trials = int((frame["run"] == session.run.run).sum())
+    earlier = session.log.winners()
+    again = next((each for each in earlier if (each.run, each.uid) == (session.run.run, found[0].uid)), None)
+    if again:
+        record = WinnerRecord(**{**vars(again), "trials": trials})
+    else:
+        result, model = _finish(session, found[0], host, scratch, threads)
+        record = WinnerRecord(
+            run=session.run.run,
+            trials=trials,
+            uid=found[0].uid,
+            model=model,
+            validation=result.validation or {},
+            test=result.test or {},
+            test_openings=1 + max((each.test_openings for each in earlier), default=0),
+        )
+    return session.log.add_winner(record)
+
+
+def _finish(
+    session: Session, winner: Outcome, host: TrainingHost, scratch: Path, threads: int
+) -> tuple[WinnerResult, str]:
+    output = scratch / "winner"
+    output.mkdir(parents=True, exist_ok=True)
+    weights = output / spec.WEIGHTS
+    weights.write_bytes(session.log.store.read(str(winner.weights)))
+    asked = WinnerSpec(
+        uid=winner.uid,
+        space=session.search.space,
+        architecture=winner.architecture,
+        hyperparameters=dict(winner.hyperparameters),
+        weights=str(weights),
+        data=str(session.data),
+        threads=threads,
+        output=str(output),
+    )
+    spec.write(asked, output / "spec.json")
+    host.start("winner", output / "spec.json").wait()
+    try:
+        result = spec.read(WinnerResult, output / spec.RESULT)
+    except FileNotFoundError:
+        result = WinnerResult(status="failed", error="the process ended without a result")
+    if result.status != "completed":
+        raise UserError(f"the winner {winner.uid} could not be made into a model: {result.error}")
+    folder = f"models/{winner.uid}"
+    for name in (spec.MODEL, spec.BUNDLE):
+        session.log.store.create(f"{folder}/{name}", (output / name).read_bytes())
+    return result, f"{session.log.url}/{folder}"

@@ -1,0 +1,108 @@
+"""Deciding what a trainer does next: take over an abandoned trial, or propose a new one for a free slot."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+
+from msearch_core.algorithms import ALGORITHMS
+from msearch_core.algorithms.history import COLUMNS, Outcome, outcomes
+from msearch_core.session import Session
+from msearch_core.space import Proposal
+from msearch_core.trial_log import Board, Claim, Identity, take_key
+from msearch_core.trial_log.layout import parse_uid
+
+MAX_REDRAWS = 50
+
+Refusal = Callable[[Proposal], str | None]
+"""Says why a proposal breaks a constraint that is known before training, or ``None``."""
+
+
+class Proposer:
+    """One trainer's decisions. All it remembers is what it has read of the log.
+
+    Args:
+        session: the run.
+        me: the trainer.
+        refusal: the constraints.
+    """
+
+    def __init__(self, session: Session, me: Identity, refusal: Refusal = lambda _: None) -> None:
+        self.session = session
+        self.me = me
+        self.refusal = refusal
+        self.board: Board = session.log.board(session.run, COLUMNS)
+        self.history: dict[str, Outcome] = {}
+
+    def look(self) -> None:
+        """Read what others have done, and compact the log if that is due."""
+        self.board.look()
+        for outcome in outcomes(self.board.take(), self.session.run.run):
+            self.history[outcome.uid] = outcome
+        self.board.seal_if_due()
+
+    def next(self) -> Claim | None:
+        """Claim the next trial, or return ``None`` if there is none to be had at the moment."""
+        if self.board.stopped is not None:
+            return None
+        for uid in self.board.abandoned():
+            if claim := self._take_over(uid):
+                return claim
+        for slot in self.board.free():
+            if claim := self._claim(slot):
+                return claim
+        return None
+
+    def propose(self, slot: int, redraw: int, rng: np.random.Generator) -> Proposal:
+        """What to try in a slot, as a pure function of what was read, the slot and the generator.
+
+        Args:
+            slot: the slot's number; the first ones belong to the suggestions.
+            redraw: how many proposals were refused before.
+            rng: the slot's own generator.
+        """
+        space, name = self.session.space, self.session.search.algorithm
+        suggestions = [*map(tuple, self.session.run.suggestions), *space.suggestions]
+        if slot <= len(suggestions) and not redraw:
+            return Proposal(
+                suggestions[slot - 1], space.random_hyperparameters(rng), kind="seed", algorithm="suggestion"
+            )
+        history = [self.history[uid] for uid in sorted(self.history)]
+        pending = [Proposal.from_json(claim.proposal) for claim in self.board.pending()]
+        return dataclasses.replace(ALGORITHMS[name](history, pending, space, rng), algorithm=name)
+
+    def _claim(self, slot: int, attempt: int = 1) -> Claim | None:
+        run, uid = self.session.run.run, self.board.uid(slot)
+        rng = np.random.default_rng([self.session.search.seed, int(run), slot, attempt])
+        for redraws in range(MAX_REDRAWS + 1):
+            proposal = self.propose(slot, redraws, rng)
+            refused = self._why_not(proposal)
+            if refused is None and not take_key(self.board.store, run, uid, proposal.key):
+                refused = "it was tried before"
+            if refused is None:
+                break
+        claim = Claim(
+            uid=uid,
+            attempt=attempt,
+            owner=dataclasses.asdict(self.me),
+            proposal=dataclasses.asdict(proposal),
+            key=proposal.key,
+            history=self.board.history(),
+            redraws=redraws,
+            refused=refused and f"{redraws} redraws, all refused; the last: {refused}",
+        )
+        return claim if self.board.claim(claim) else None
+
+    def _why_not(self, proposal: Proposal) -> str | None:
+        return self.session.space.why_invalid(proposal.architecture) or self.refusal(proposal)
+
+    def _take_over(self, uid: str) -> Claim | None:
+        claims = self.board.claims
+        latest, lost = claims.latest[uid], claims.lost(uid)
+        if latest is None:
+            # The claim's file is damaged, and with it the proposal: another one takes its place.
+            return self._claim(parse_uid(uid).number, claims.attempts[uid] + 1)
+        claim = latest.taken_over_by(self.me, lost=lost)
+        return claim if self.board.claim(claim) else None

@@ -1,0 +1,59 @@
+"""From a training process' answer to a row of the trial log."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from msearch_core.session import Session, versions
+from msearch_core.space import Proposal, architecture_hash
+from msearch_core.training.spec import TrialResult
+from msearch_core.trial import Trial
+from msearch_core.trial_log import Claim, Identity
+from msearch_core.trial_log.layout import parse_uid
+
+
+def make_row(session: Session, claim: Claim, me: Identity, result: TrialResult, **measured: Any) -> Trial:
+    """The row of a finished trial.
+
+    Args:
+        session: the run.
+        claim: the attempt.
+        me: the trainer.
+        result: what came of it; every field of it that is also a column goes into the row.
+        measured: further columns.
+    """
+    proposal, uid = Proposal.from_json(claim.proposal), parse_uid(claim.uid)
+    record: Mapping[str, Any] = result.model_dump(exclude={"status"})
+    return Trial(
+        **{
+            "uid": claim.uid,
+            "search": session.search.id,
+            "run": uid.run,
+            "slot": uid.number,
+            "attempt": claim.attempt,
+            "kind": proposal.kind,
+            "status": result.status,
+            "objective_name": session.search.objective,
+            "direction": session.search.direction,
+            "architecture": proposal.architecture,
+            "architecture_hash": architecture_hash(proposal.architecture),
+            "space": session.search.space,
+            "space_fingerprint": session.search.space_fingerprint,
+            "algorithm": proposal.algorithm,
+            "history": claim.history,
+            "redraws": claim.redraws,
+            "mutation": proposal.mutation,
+            "parents": proposal.parents,
+            "hyperparameters": proposal.hyperparameters,
+            "split_seed": session.search.split_seed,
+            "data_fingerprint": session.run.data_fingerprint,
+            "trainer": me.trainer,
+            "host": me.host,
+            "versions": versions(),
+            "finished_at": datetime.now(UTC),
+            **record,
+            **measured,
+        }
+    )

@@ -1,0 +1,170 @@
+"""What a training process is told and what it answers: JSON files, validated at both ends. Free of TensorFlow."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from msearch_core.space import Value
+
+RESULT = "result.json"
+WEIGHTS = "weights.safetensors"
+PREDICTIONS = "predictions.npy"
+CHECKPOINT = "checkpoint.safetensors"
+MODEL = "model.keras"
+BUNDLE = "bundle.json"
+
+Status = Literal["completed", "stopped", "diverged", "oom", "failed", "infeasible", "preempted"]
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Parent(_Record):
+    """Whose weights a trial starts from: a local safetensors file and the blocks it was trained with."""
+
+    weights: str
+    architecture: tuple[str, ...]
+
+
+class TrialSpec(_Record):
+    """One trial, with local paths throughout.
+
+    Attributes:
+        space: as ``msearch_core.loading.load_space`` takes it.
+        steps: gradient steps in all, those before ``resume`` included.
+        data: a folder of prepared data.
+        resume: a checkpoint that an earlier attempt at this trial left.
+        threads: how many cores TensorFlow may use.
+        time_limit_seconds: training stops then and is evaluated.
+        checkpoint_seconds: how often a checkpoint is written.
+        output: an existing folder for the trial's files; ``result.json`` is the last of them.
+    """
+
+    uid: str
+    space: str
+    architecture: tuple[str, ...]
+    hyperparameters: dict[str, Value] = Field(default_factory=dict)
+    seed: int = Field(ge=0)
+    steps: int = Field(ge=1)
+    batch_size: int = Field(ge=1)
+    data: str
+    objective: str
+    parent: Parent | None = None
+    resume: str | None = None
+    threads: int = Field(default=1, ge=1)
+    time_limit_seconds: float | None = None
+    checkpoint_seconds: float = 30.0
+    output: str
+
+
+class TrialResult(_Record):
+    """What came of a trial; the names are those of the trial database's row.
+
+    ``preempted`` alone is no row's status: the trial left ``checkpoint.safetensors`` for its next attempt.
+    """
+
+    status: Status
+    error: str | None = None
+    objective: float | None = None
+    objective_se: float | None = None
+    metrics: dict[str, float] | None = None
+    curve: tuple[float, ...] | None = None
+    steps: int | None = None
+    parameters: int | None = None
+    model_bytes: int | None = None
+    flops: int | None = None
+    latency_ms: float | None = None
+    train_seconds: float | None = None
+    wall_seconds: float | None = None
+    timings: dict[str, float] | None = None
+    peak_mb: float | None = None
+    inherited_fraction: float | None = None
+    inheritance: dict[str, Literal["copied", "fresh"]] | None = None
+
+
+class WinnerSpec(_Record):
+    """The model to test and to make ready for use; ``weights`` is a local safetensors file."""
+
+    uid: str
+    space: str
+    architecture: tuple[str, ...]
+    hyperparameters: dict[str, Value] = Field(default_factory=dict)
+    weights: str
+    data: str
+    threads: int = Field(default=1, ge=1)
+    output: str
+
+
+class WinnerResult(_Record):
+    """Metrics by name on the validation and the test split, or why there are none."""
+
+    status: Literal["completed", "failed"]
+    error: str | None = None
+    validation: dict[str, float] | None = None
+    test: dict[str, float] | None = None
+
+
+class CountSpec(_Record):
+    """Architectures whose parameters are to be counted."""
+
+    space: str
+    architectures: tuple[tuple[str, ...], ...]
+    data: str
+    threads: int = Field(default=1, ge=1)
+    output: str
+
+
+class CountResult(_Record):
+    """Trainable parameters of each architecture, in the order asked; ``None`` where it cannot be built."""
+
+    parameters: tuple[int | None, ...]
+
+
+def write(record: BaseModel, path: Path) -> None:
+    """Write a spec or a result as JSON, whole or not at all."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(record.model_dump_json(indent=1))
+    temporary.replace(path)
+
+
+def read(kind: type[Model], path: Path) -> Model:
+    """Read a spec or a result.
+
+    Raises:
+        pydantic.ValidationError: the file holds something else.
+        OSError: there is no such file.
+    """
+    return kind.model_validate_json(path.read_bytes())
+
+
+def read_result(output: Path, signal: int | None = None) -> TrialResult:
+    """What came of a trial whose process has ended, also where it could not say so itself.
+
+    Args:
+        output: the trial's output folder.
+        signal: what killed the process, if something did. Without a result, SIGKILL is taken for the system's
+            answer to a lack of memory: a trainer that killed the process itself knows better.
+    """
+    if (output / RESULT).exists():
+        return read(TrialResult, output / RESULT)
+    if signal == 9:
+        return TrialResult(status="oom", error="the training process was killed, most likely for lack of memory")
+    how = f"was ended by signal {signal}" if signal else "ended without a result"
+    return TrialResult(status="failed", error=f"the training process {how}")
+
+
+def finite(values: dict[str, Any]) -> dict[str, Any]:
+    """The entries whose value is a finite number: JSON knows no others."""
+    return {name: value for name, value in values.items() if abs(value) < float("inf")}
+
+
+def one_line(error: BaseException, limit: int = 300) -> str:
+    """An exception as one line: its type and the first line of its message."""
+    message = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    return f"{type(error).__name__}: {message}"[:limit].rstrip(": ")

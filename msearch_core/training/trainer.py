@@ -1,0 +1,259 @@
+"""A trainer: claim, train, append, repeat. Free of TensorFlow, which lives in the training host, and of Prefect."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from msearch_core.algorithms.history import Outcome
+from msearch_core.session import Session
+from msearch_core.space import Architecture, Proposal
+from msearch_core.training import spec
+from msearch_core.training.client import Exit, Job, TrainingHost
+from msearch_core.training.proposing import Proposer
+from msearch_core.training.rows import make_row
+from msearch_core.training.spec import CountResult, CountSpec, Parent, TrialResult, TrialSpec
+from msearch_core.trial import Trial
+from msearch_core.trial_log import MAX_ATTEMPTS, Claim, Heartbeat, Identity
+from msearch_core.trial_log.layout import artefact_file, checkpoint_file, checkpoint_folder, parse_uid
+
+IDLE_SECONDS = 1.0
+"""How long to wait before looking again when all slots are taken."""
+LOOK_SECONDS = 2.0
+"""How often to look, in mid-trial, whether the run was stopped."""
+TIME_LIMIT_SECONDS = 3600.0
+"""A trial is ended, evaluated and recorded after this time; well after it, the process is killed."""
+
+
+class Trainer:
+    """Works on a run until there is nothing left to do.
+
+    Args:
+        session: the run.
+        host: the process that trains.
+        scratch: a local folder for files of the trial at hand.
+        threads: cores that a trial may use.
+
+    Attributes:
+        leaving: set it, from a signal handler for instance, to make the trainer checkpoint its trial, hand it back
+            and stop claiming.
+    """
+
+    def __init__(self, session: Session, host: TrainingHost, scratch: Path, threads: int = 1) -> None:
+        self.session = session
+        self.me = Identity.of_this_process()
+        self.host = host
+        self.scratch = scratch
+        self.threads = threads
+        self.leaving = False
+        self._counts: dict[Architecture, int | None] = {}
+        self._claim_seconds = 0.0
+        self.proposer = Proposer(session, self.me, self._too_large)
+
+    def heartbeat(self) -> Heartbeat:
+        """The context in which the trainer counts as alive."""
+        return Heartbeat(self.session.log.store, self.me.trainer)
+
+    def claims(self) -> Iterator[Claim]:
+        """Claim one trial after another; waits while others are at the last ones, in case their trainers die."""
+        board = self.proposer.board
+        while not self.leaving:
+            began = time.monotonic()
+            self.proposer.look()
+            if board.is_over or board.stopped is not None:
+                return
+            claim = self.proposer.next()
+            if claim is None:
+                time.sleep(IDLE_SECONDS)
+                continue
+            self._claim_seconds = time.monotonic() - began
+            yield claim
+
+    def run(self, claim: Claim) -> Trial | None:
+        """Train a claimed trial and put it on record.
+
+        Returns:
+            The row; ``None`` if the trial was handed back because the trainer is leaving.
+        """
+        started, began = datetime.now(UTC), time.monotonic()
+        batch_size = int(self.session.search.settings["batch_size"])
+        output = self.scratch / claim.uid
+        parent = self._parent(claim)
+        result = self._without_training(claim) or self._train(claim, parent, output, batch_size)
+        if result.status == "oom" and batch_size > 1 and not self.leaving:
+            batch_size //= 2
+            result = self._train(claim, parent, output, batch_size)
+        if result.status == "preempted":
+            self.proposer.board.release(claim)
+            return None
+        trained = time.monotonic()
+        artefacts = self._upload(claim, output)
+        ancestors = parent.cumulative_steps if parent and result.inherited_fraction else 0
+        row = make_row(
+            self.session,
+            claim,
+            self.me,
+            result,
+            **artefacts,
+            seed=self._seed(claim),
+            batch_size=batch_size,
+            cumulative_steps=None if result.steps is None else result.steps + ancestors,
+            wall_seconds=time.monotonic() - began + self._claim_seconds,
+            timings={
+                **(result.timings or {}),
+                "claim": round(self._claim_seconds, 4),
+                "process": round(trained - began - (result.wall_seconds or 0.0), 4),
+                "upload": round(time.monotonic() - trained, 4),
+            },
+            started_at=started,
+        )
+        self.session.log.append(row)
+        for name in self.session.log.store.list(checkpoint_folder(claim.uid)):
+            self.session.log.store.delete(name)
+        shutil.rmtree(output, ignore_errors=True)
+        return row
+
+    def _without_training(self, claim: Claim) -> TrialResult | None:
+        if claim.lost >= MAX_ATTEMPTS:
+            return TrialResult(status="failed", error=f"lost {claim.lost} trainers")
+        if claim.refused:
+            return TrialResult(status="infeasible", error=claim.refused)
+        return None
+
+    def _train(self, claim: Claim, parent: Outcome | None, output: Path, batch_size: int) -> TrialResult:
+        shutil.rmtree(output, ignore_errors=True)
+        output.mkdir(parents=True)
+        proposal = Proposal.from_json(claim.proposal)
+        asked = TrialSpec(
+            uid=claim.uid,
+            space=self.session.search.space,
+            architecture=proposal.architecture,
+            hyperparameters=dict(proposal.hyperparameters),
+            seed=self._seed(claim),
+            steps=int(self.session.search.settings["steps"]),
+            batch_size=batch_size,
+            data=str(self.session.data),
+            objective=self.session.search.objective,
+            parent=self._download_parent(parent, output),
+            resume=self._download_checkpoint(claim, output),
+            threads=self.threads,
+            time_limit_seconds=TIME_LIMIT_SECONDS,
+            output=str(output),
+        )
+        spec.write(asked, output / "spec.json")
+        ended = self._attend(self.host.start("train", output / "spec.json"), claim, output)
+        if ended is None:
+            return TrialResult(status="failed", error=f"did not end within {1.5 * TIME_LIMIT_SECONDS:.0f} seconds")
+        if ended.host_died:
+            # The trial is not to blame, nor is it finished: it goes on from its checkpoint, or from the start.
+            return self._train(claim, parent, output, batch_size)
+        return spec.read_result(output, ended.signal)
+
+    def _attend(self, job: Job, claim: Claim, output: Path) -> Exit | None:
+        """Wait for the job, pass on what concerns it, and bring its checkpoints to the log.
+
+        Returns:
+            How it ended; ``None`` if it had to be killed because it did not.
+        """
+        began = looked = time.monotonic()
+        uploaded = 0.0
+        told = False
+        while job.wait(0.2) is None:
+            now = time.monotonic()
+            if now - began > 1.5 * TIME_LIMIT_SECONDS:
+                job.kill()
+                return None
+            if self.leaving and not told:
+                job.signal(signal.SIGTERM)
+                told = True
+            if now - looked > LOOK_SECONDS and not told:
+                looked = now
+                with contextlib.suppress(OSError):  # out of reach for now: the trial goes on
+                    self.proposer.look()
+                    if self.proposer.board.stopped is not None:
+                        job.signal(signal.SIGUSR1)
+                        told = True
+            uploaded = self._upload_checkpoint(claim, output, uploaded)
+        self._upload_checkpoint(claim, output, uploaded)
+        return job.poll()
+
+    def _upload_checkpoint(self, claim: Claim, output: Path, uploaded: float) -> float:
+        path = output / spec.CHECKPOINT
+        if not path.exists() or (written := path.stat().st_mtime) <= uploaded:
+            return uploaded
+        store, folder = self.session.log.store, checkpoint_folder(claim.uid)
+        older = store.list(folder)
+        store.create(checkpoint_file(claim.uid, claim.attempt, len(older) + 1), path.read_bytes())
+        for name in older[:-1]:
+            store.delete(name)
+        return written
+
+    def _download_checkpoint(self, claim: Claim, output: Path) -> str | None:
+        """Where an earlier attempt left off, if it got that far."""
+        names = self.session.log.store.list(checkpoint_folder(claim.uid))
+        return self._download(names[-1], output / "resume.safetensors") if names else None
+
+    def _parent(self, claim: Claim) -> Outcome | None:
+        parents = Proposal.from_json(claim.proposal).parents
+        return self.proposer.history.get(parents[0]) if parents else None
+
+    def _download_parent(self, parent: Outcome | None, output: Path) -> Parent | None:
+        """The weights to start from; without them, where they were pruned, the trial starts fresh."""
+        if parent is None or parent.weights is None:
+            return None
+        path = self._download(parent.weights, output / "parent.safetensors")
+        return Parent(weights=path, architecture=parent.architecture) if path else None
+
+    def _download(self, name: str, path: Path) -> str | None:
+        try:
+            path.write_bytes(self.session.log.store.read(name))
+        except FileNotFoundError:
+            return None
+        return str(path)
+
+    def _upload(self, claim: Claim, output: Path) -> dict[str, str]:
+        """Bring weights and validation outputs to the log; they must be there before the row that names them."""
+        names = {}
+        for column, file in (("weights", spec.WEIGHTS), ("predictions", spec.PREDICTIONS)):
+            if (output / file).exists():
+                name = artefact_file(column, claim.uid, claim.attempt, file.partition(".")[2])
+                self.session.log.store.create(name, (output / file).read_bytes())
+                names[column] = name
+        return names
+
+    def _seed(self, claim: Claim) -> int:
+        """The trial's own seed: the same for each attempt at it."""
+        uid = parse_uid(claim.uid)
+        return int(np.random.SeedSequence([self.session.search.seed, int(uid.run), uid.number]).generate_state(1)[0])
+
+    def _too_large(self, proposal: Proposal) -> str | None:
+        limit, architecture = self.session.search.settings.get("max_params"), proposal.architecture
+        if limit is None:
+            return None
+        if architecture not in self._counts:
+            self._counts[architecture] = self._count(architecture)
+        count = self._counts[architecture]
+        return f"{count:,} parameters, {limit:,} are allowed" if count is not None and count > limit else None
+
+    def _count(self, architecture: Architecture) -> int | None:
+        output = self.scratch / "count"
+        output.mkdir(parents=True, exist_ok=True)
+        (output / spec.RESULT).unlink(missing_ok=True)
+        asked = CountSpec(
+            space=self.session.search.space,
+            architectures=(architecture,),
+            data=str(self.session.data),
+            output=str(output),
+        )
+        spec.write(asked, output / "spec.json")
+        self.host.start("count", output / "spec.json").wait()
+        with contextlib.suppress(FileNotFoundError):
+            return spec.read(CountResult, output / spec.RESULT).parameters[0]
+        return None

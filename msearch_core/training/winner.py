@@ -1,0 +1,93 @@
+"""The last word on the winner: its test score, and a model that takes raw input."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from msearch_core.data.prepared import open_prepared
+from msearch_core.data.problem import Problem
+from msearch_core.loading import load_space
+from msearch_core.training import checkpoints, spec
+from msearch_core.training.build import build_model
+from msearch_core.training.child import use_threads
+from msearch_core.training.loop import make_predict
+from msearch_core.training.metrics import evaluate
+from msearch_core.training.preprocessing import raw_inputs
+from msearch_core.training.spec import BUNDLE, MODEL, WinnerResult, WinnerSpec
+
+TOLERANCE = 1e-4
+
+
+def run(spec_path: str) -> None:
+    """Test the model that a ``WinnerSpec`` file describes and write its bundle and ``result.json``."""
+    asked = spec.read(WinnerSpec, Path(spec_path))
+    try:
+        result = finish(asked)
+    except Exception as error:
+        print(f"winner {asked.uid}: {error!r}", file=sys.stderr)  # noqa: T201 (the trainer's log)
+        result = WinnerResult(status="failed", error=spec.one_line(error))
+    spec.write(result, Path(asked.output) / spec.RESULT)
+
+
+def finish(asked: WinnerSpec) -> WinnerResult:
+    """Open the test split, once, and write ``model.keras`` and ``bundle.json`` into the output folder.
+
+    Raises:
+        ValueError: the saved model, loaded again, answers otherwise than the one that was trained.
+    """
+    use_threads(asked.threads)
+    output = Path(asked.output)
+    data = open_prepared(Path(asked.data))
+    tower = build_model(data.problem, load_space(asked.space), asked.architecture, asked.hyperparameters)
+    checkpoints.assign_weights(tower, checkpoints.load(Path(asked.weights)))
+
+    validation = data.splits["validation"]
+    expected = make_predict(tower, data.problem, validation.x.dtype)(validation.x)
+    complete_model(data.problem, tower).save(output / MODEL)
+    reloaded = keras.models.load_model(output / MODEL, compile=False, safe_mode=True)
+    again = make_predict(reloaded.get_layer(tower.name), data.problem, validation.x.dtype)(validation.x)
+    off = float(np.max(np.abs(again - expected)))
+    if off > TOLERANCE * data.problem.target_scale:
+        raise ValueError(f"the saved model's predictions are off by {off:.2g}")
+
+    test = data.splits["test"]
+    scores = {
+        "validation": evaluate(data.problem.task, np.asarray(validation.y), expected),
+        "test": evaluate(
+            data.problem.task, np.asarray(test.y), make_predict(tower, data.problem, test.x.dtype)(test.x)
+        ),
+    }
+    finite = {split: spec.finite(values) for split, values in scores.items()}
+    bundle = {
+        "uid": asked.uid,
+        "problem": dataclasses.asdict(data.problem),
+        "architecture": asked.architecture,
+        "hyperparameters": asked.hyperparameters,
+        "scores": finite,
+        "versions": {name: version(name) for name in ("keras", "tensorflow", "numpy")},
+    }
+    temporary = output / f".{BUNDLE}"
+    temporary.write_text(json.dumps(bundle, indent=1))
+    temporary.replace(output / BUNDLE)
+    return WinnerResult(status="completed", validation=finite["validation"], test=finite["test"])
+
+
+def complete_model(problem: Problem, tower: Any) -> Any:
+    """Put the preprocessing before the tower and, for a classification, probabilities after it.
+
+    Returns:
+        A ``keras.Model`` from raw input, as ``raw_inputs`` takes it, to ``float32 (batch, outputs)``.
+    """
+    inputs, encoded = raw_inputs(problem)
+    outputs = tower(encoded)
+    if problem.task == "classification":
+        outputs = keras.layers.Softmax(name="probabilities")(outputs)
+    return keras.Model(inputs, outputs, name="model")

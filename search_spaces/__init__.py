@@ -1,0 +1,1 @@
+"""What may be searched: one short file a space. Each holds a ``space``."""
