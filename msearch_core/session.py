@@ -56,15 +56,14 @@ def join(config: SearchConfig) -> Session:
         UserError: the data, the space or an option is wrong, or the log belongs to another search. Nothing is written
             then.
     """
+    _refuse_memory(config.log)
     source: dict[str, Any] = {
         "data": _absolute(config.data),
         "target": config.target,
         "group": config.group,
         "test": _absolute(config.test) if config.test else None,
     }
-    unread = TrialLog(config.log) if config.log else None
-    runs = unread.runs() if unread else []
-    data = prepare_cached(**source, seed=config.seed, moved=runs[-1].moved if runs else None)
+    data = prepare_cached(**source, seed=config.seed)
     prepared = open_prepared(data)
     reference = config.space or ("image" if prepared.problem.input == IMAGE else "tabular")
     space = fitted_space(load_space(reference), prepared.problem)
@@ -87,13 +86,18 @@ def join(config: SearchConfig) -> Session:
         settings={"steps": config.steps, "batch_size": config.batch_size, "max_params": config.max_params},
         versions=versions(),
     )
-    log = unread or TrialLog(str(Path(LOGS).absolute() / name))
+    log = TrialLog(config.log or str(Path(LOGS).absolute() / name))
     try:
         search = log.open(wanted)
-    except PermissionError as error:
-        raise UserError(f"cannot write to {log.url}: {error.strerror}; choose another folder with --log") from error
-    _check_same(search, wanted, log.url)
-    run = _join_run(log, config, source, prepared.fingerprint, prepared.moved)
+        _check_same(search, wanted, log.url)
+        runs = log.runs()
+        if runs and runs[-1].moved != prepared.moved:
+            # Examples that an earlier run put on another side stay there.
+            data = prepare_cached(**source, seed=config.seed, moved=runs[-1].moved)
+            prepared = open_prepared(data)
+        run = _join_run(log, config, source, prepared.fingerprint, prepared.moved)
+    except OSError as error:
+        raise UserError(f"cannot use {log.url} as the log: {error.strerror or error}; give another --log") from error
     return Session(log, search, run, data, prepared.problem, space)
 
 
@@ -195,6 +199,11 @@ def _same(field: str, found: object, wanted: object, url: str) -> None:
 def _absolute(data: str) -> str:
     """A local path made absolute, so that a trainer that runs elsewhere finds it; names and URLs stay."""
     return str(Path(data).absolute()) if Path(data).exists() else data
+
+
+def _refuse_memory(url: str | None) -> None:
+    if url and url.startswith("memory:"):
+        raise UserError(f"--log {url} lives in one process only, and trainers are others; give a folder or a bucket")
 
 
 def _stem(data: str) -> str:

@@ -21,7 +21,7 @@ space = SearchSpace(
         *convolution.variants(filters=(16, 32, 64), kernel=(3, 5)),
         *widening_convolution.variants(factor=(2,), kernel=(3,)),
         *downsampling_convolution.variants(factor=(1, 2), kernel=(3,), stride=(2,)),
-        *separable_convolution.variants(filters=(32, 64), kernel=(3, 5)),
+        *separable_convolution.variants(filters=(32, 64), kernel=(3,)),
         *residual_convolution.variants(filters=(16, 32), kernel=(3,)),
         max_pool(stride=2),
         average_pool(stride=2),
@@ -33,7 +33,7 @@ space = SearchSpace(
     hyperparameters={
         "optimizer": Choice(("adam", "adamw", "rmsprop")),
         "learning_rate": Uniform(1e-3, 1e-2, log=True),
-        # Without decay or dropout the models that did best on validation were half a point worse on test.
+        # Chosen on digits, from a few runs: with decay and dropout they generalised somewhat better than without.
         "decay": Choice(("cosine",)),
         "dropout": Choice((0.1, 0.2, 0.3, 0.4)),
         "l2": Choice((0.0, 1e-5, 1e-4)),

@@ -1,0 +1,132 @@
+"""The command line's answers that need no search."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from msearch_core.trial_log import TrialLog
+from tests.test_log_contract import search_record, trial
+
+
+def msearch(*arguments: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "msearch_core.cli", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env={**os.environ, "COLUMNS": "200", **environment},
+    )
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> str:
+    log = TrialLog(str(tmp_path / "log"))
+    log.open(search_record())
+    for slot, objective in ((1, 0.5), (2, 0.9), (3, 0.7)):
+        log.append(
+            trial(slot, objective=objective, direction="max", architecture=("dense(units=64)",), parameters=slot)
+        )
+    log.append(trial(4, objective=None, status="failed", error="boom", direction="max"))
+    return str(tmp_path / "log")
+
+
+def test_trials_are_listed_best_first(log: str) -> None:
+    listed = json.loads(msearch("trials", log, "--format", "json", "--columns", "uid,objective,status").stdout)
+    assert [row["uid"][-1] for row in listed] == ["2", "3", "1", "4"]
+    assert listed[-1] == {"uid": "0001-000004", "objective": None, "status": "failed"}
+
+
+def test_trials_in_other_orders_and_forms(log: str) -> None:
+    csv = msearch("trials", log, "--format", "csv", "--sort", "parameters", "--columns", "uid,parameters").stdout
+    assert csv.splitlines()[:2] == ["uid,parameters", "0001-000001,1.0"]
+    table = msearch("trials", log, "--sort", "-uid").stdout
+    assert table.index("0001-000004") < table.index("0001-000001")
+    assert "dense(units=64)" in table
+
+
+def test_lists_of_what_there_is() -> None:
+    assert "tabular" in msearch("spaces").stdout
+    assert "residual_convolution" in msearch("blocks").stdout
+    assert "coordinate_descent (default)" in msearch("algorithms").stdout
+
+
+@pytest.fixture
+def bad(tmp_path: Path) -> Path:
+    """A folder of things that cannot be searched."""
+    good = pd.DataFrame({"a": np.arange(60.0), "y": ["no", "yes"] * 30})
+    good.to_csv(tmp_path / "good.csv", index=False)
+    (tmp_path / "empty.csv").write_text("")
+    good.assign(y="yes").to_csv(tmp_path / "one_class.csv", index=False)
+    good.assign(y=good["y"].where(good.index > 3)).to_csv(tmp_path / "nan_labels.csv", index=False)
+    good.assign(y=good["y"].where(good.index > 0, "rare")).to_csv(tmp_path / "lonely.csv", index=False)
+    for label in ("cat", "dog"):
+        (tmp_path / "images" / label).mkdir(parents=True)
+        (tmp_path / "images" / label / "1.png").write_bytes(b"no picture")
+    (tmp_path / "other_log").mkdir()
+    TrialLog(str(tmp_path / "other_log")).open(search_record(task="regression"))
+    (tmp_path / "file").write_text("in the way")
+    (tmp_path / "suggest.json").write_text('[["dense(units=7)"]]')
+    (tmp_path / "config.toml").write_text("trails = 3\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["digitz"], "digits"),
+        (["nowhere.csv", "--target", "y"], "nowhere.csv"),
+        (["good.csv"], "--target"),
+        (["good.csv", "--target", "z"], "'z'"),
+        (["good.csv", "--target", "y", "--space", "nowhere"], "msearch spaces"),
+        (["good.csv", "--target", "y", "--algorithm", "psychic"], "coordinate_descent"),
+        (["good.csv", "--target", "y", "--objective", "beauty"], "accuracy"),
+        (["good.csv", "--target", "y", "--trials", "0"], "--trials"),
+        (["good.csv", "--target", "y", "--minutes", "0"], "--minutes"),
+        (["good.csv", "--target", "y", "--trials", "many"], "integer"),
+        (["good.csv", "--target", "y", "--nonsense", "1"], "--nonsense"),
+        (["good.csv", "--target", "y", "--log", "other_log"], "another --log"),
+        (["good.csv", "--target", "y", "--log", "file"], "--log"),
+        (["good.csv", "--target", "y", "--log", "memory://x"], "one process"),
+        (["good.csv", "--target", "y", "--suggest", "suggest.json"], "dense(units=7)"),
+        (["good.csv", "--target", "y", "--suggest", "missing.json"], "missing.json"),
+        (["good.csv", "--target", "y", "--config", "config.toml"], "trails"),
+        (["good.csv", "--target", "y", "--pool", "cluster"], "PREFECT_API_URL"),
+        (["empty.csv", "--target", "y"], "empty.csv"),
+        (["one_class.csv", "--target", "y"], "one class"),
+        (["nan_labels.csv", "--target", "y"], "4"),
+        (["lonely.csv", "--target", "y"], "rare"),
+        (["images"], "1.png"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_bad_input_is_one_clear_line(bad: Path, arguments: list[str], message: str) -> None:
+    before = sorted(path for path in bad.rglob("*") if "cache" not in path.parts)
+    done = msearch("search", *arguments, cwd=bad, XDG_CACHE_HOME=str(bad / "cache"), XDG_STATE_HOME=str(bad / "cache"))
+    assert done.returncode == 2, done
+    assert message in done.stderr
+    assert done.stderr.startswith("msearch: ")
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == ""
+    assert sorted(path for path in bad.rglob("*") if "cache" not in path.parts) == before, "something was written"
+
+
+def test_a_folder_without_a_log_is_named(tmp_path: Path) -> None:
+    done = msearch("trials", str(tmp_path))
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "holds no search" in done.stderr
+
+
+def test_an_unknown_column_is_named(log: str) -> None:
+    assert "there is no column 'beauty'" in msearch("trials", log, "--columns", "beauty").stderr
+
+
+def test_a_model_that_is_none_is_named(tmp_path: Path) -> None:
+    done = msearch("predict", str(tmp_path), "digits")
+    assert done.returncode == 2
+    assert "there is no model" in done.stderr.splitlines()[-1]

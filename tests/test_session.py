@@ -1,0 +1,125 @@
+"""Joining a search: what is created, joined, extended or refused."""
+
+from pathlib import Path
+
+import pytest
+
+from msearch_core.config import make_config
+from msearch_core.errors import UserError
+from msearch_core.session import join, rejoin
+from msearch_core.trial_log import StopRecord, TrialLog, layout
+
+
+@pytest.fixture
+def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    path = tmp_path / "table.csv"
+    path.write_text("a,b,y\n" + "".join(f"{i},{i * 7 % 11},{'no' if i % 2 else 'yes'}\n" for i in range(60)))
+    return path
+
+
+def config(table: Path, **options: object):
+    return make_config(data=str(table), target="y", log=str(table.parent / "log"), **options)
+
+
+def test_a_search_begins_and_the_same_command_joins_it(table: Path) -> None:
+    first, second = join(config(table, trials=5)), join(config(table, trials=5))
+    assert (first.search.id, first.run) == (second.search.id, second.run)
+    assert (first.run.run, first.run.extension, first.run.trials, first.run.minutes) == ("0001", 1, 5, None)
+    assert first.search.objective == "accuracy"
+    assert first.space.input_shape == (2,)
+    assert first.log.trials().empty
+
+
+def test_a_trainer_needs_the_log_alone(table: Path) -> None:
+    joined = join(config(table, trials=5))
+    again = rejoin(joined.log.url, "0001")
+    assert (again.search, again.run, again.problem) == (joined.search, joined.run, joined.problem)
+    assert again.space.fingerprint == joined.space.fingerprint
+
+
+def test_a_larger_budget_extends_the_run_and_a_smaller_one_does_not(table: Path) -> None:
+    join(config(table, trials=5))
+    assert join(config(table, trials=3)).run.trials == 5
+    extended = join(config(table, trials=8)).run
+    assert (extended.run, extended.extension, extended.trials) == ("0001", 2, 8)
+    assert join(config(table, trials=8)).run == extended
+
+
+def test_more_minutes_extend_a_run_that_time_ended(table: Path) -> None:
+    first = join(config(table, minutes=1))
+    first.log.stop(first.run, StopRecord(reason="1 minutes", minutes=1.0))
+    assert join(config(table, minutes=1)).run == first.run
+    longer = join(config(table, minutes=2)).run
+    assert (longer.extension, longer.minutes) == (2, 2.0)
+    assert first.log.minutes_used(longer) == 1.0
+
+
+def test_new_data_starts_a_new_run_and_moves_no_row(table: Path) -> None:
+    first = join(config(table, trials=5))
+    with table.open("a") as file:
+        file.write("".join(f"{i},{i * 7 % 11},{'no' if i % 2 else 'yes'}\n" for i in range(60, 90)))
+    second = join(config(table, trials=5))
+    assert second.run.run == "0002"
+    assert second.run.data_fingerprint != first.run.data_fingerprint
+    assert first.run.moved.items() <= second.run.moved.items()
+
+
+def test_a_trainer_refuses_data_that_changed(table: Path) -> None:
+    joined = join(config(table, trials=5))
+    table.write_text(table.read_text().replace("yes", "perhaps"))
+    with pytest.raises(UserError, match="is not the data that run 0001"):
+        rejoin(joined.log.url, "0001")
+    with pytest.raises(UserError, match="has no run '0007'"):
+        rejoin(joined.log.url, "0007")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"seed": 1}, "with seed 0, not 1"),
+        ({"steps": 7}, "with steps 500, not 7"),
+        ({"algorithm": "random"}, "with algorithm coordinate_descent, not random"),
+        ({"objective": "log_loss"}, "with objective accuracy, not log_loss"),
+        ({"max_params": 10}, "with max-params None, not 10"),
+    ],
+)
+def test_a_log_of_another_search_is_refused(table: Path, options: dict[str, object], message: str) -> None:
+    join(config(table, trials=5))
+    with pytest.raises(UserError, match=message):
+        join(config(table, trials=5, **options))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"space": "nowhere"}, "no search space"),
+        ({"space": "image"}, "needs images and the data is a table"),
+        ({"objective": "beauty"}, "'beauty' is no objective of a classification"),
+        ({"suggest": [["dense(units=1)"]]}, "is not valid in the space"),
+    ],
+)
+def test_wrong_options_write_nothing(table: Path, options: dict[str, object], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        join(config(table, **options))
+    assert not (table.parent / "log").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(table: Path) -> None:
+    (table.parent / "log").write_text("a file in the way")
+    with pytest.raises(UserError, match=r"cannot use .*log as the log: Not a directory"):
+        join(config(table))
+
+
+def test_a_log_in_memory_is_refused_since_trainers_are_other_processes() -> None:
+    with pytest.raises(UserError, match="lives in one process only"):
+        join(make_config(data="iris", log="memory://log"))
+
+
+def test_the_log_names_no_absolute_path_of_its_own(table: Path) -> None:
+    """A log may be moved or mounted elsewhere."""
+    joined = join(config(table, trials=5))
+    log = table.parent / "log"
+    log.rename(table.parent / "moved")
+    assert TrialLog(str(table.parent / "moved")).search() == joined.search
+    assert str(log).encode() not in (table.parent / "moved" / layout.SEARCH).read_bytes()
