@@ -347,9 +347,27 @@ def _digest(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _source(function: Callable[..., Any]) -> str:
-    """A function's code without comments, docstring or layout, so that only a change of meaning changes it."""
-    tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+def _source(function: Callable[..., Any]) -> dict[str, str]:
+    """The code of a function, and the functions and constants of its own package that it uses, by name.
+
+    Comments, docstrings and layout are left out, so that only a change of meaning changes it.
+    """
+    package, found = function.__module__.partition(".")[0], {}
+    waiting = [function]
+    while waiting:
+        each = waiting.pop()
+        found[each.__qualname__] = _without_layout(inspect.getsource(each))
+        for name in each.__code__.co_names:
+            used = each.__globals__.get(name)
+            if isinstance(used, str | int | float | tuple):
+                found[name] = repr(used)
+            elif inspect.isfunction(used) and used.__module__.startswith(package) and used.__qualname__ not in found:
+                waiting.append(used)
+    return found
+
+
+def _without_layout(source: str) -> str:
+    tree = ast.parse(textwrap.dedent(source))
     definition = tree.body[0]
     if isinstance(definition, ast.FunctionDef) and ast.get_docstring(definition) is not None:
         definition.body = definition.body[1:]

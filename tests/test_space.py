@@ -130,3 +130,17 @@ def test_spaces_and_the_client_import_without_tensorflow_and_prefect() -> None:
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
+
+
+def test_the_fingerprint_follows_shared_helpers_and_constants(monkeypatch: pytest.MonkeyPatch) -> None:
+    from msearch_core.blocks import layers
+    from msearch_core.blocks.dense import dense
+
+    def fingerprint() -> str:
+        blocks = (dense(units=8, batch_norm=True),)
+        return SearchSpace("s", blocks=blocks, hyperparameters={}).fingerprint
+
+    before = fingerprint()
+    assert before == fingerprint()
+    monkeypatch.setattr(layers, "BATCH_NORM_MOMENTUM", 0.99)
+    assert fingerprint() != before

@@ -6,8 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from msearch_core.data.problem import Problem
-from msearch_core.errors import UserError
+from msearch_core.data.problem import Problem, fitted_space
 from msearch_core.space import IMAGE, VECTOR, SearchSpace, Value
 
 HEAD = "head"
@@ -16,17 +15,6 @@ HEAD = "head"
 def block_prefix(position: int, family: str) -> str:
     """What the names of a block's layers begin with."""
     return f"b{position}_{family}"
-
-
-def fitted_space(space: SearchSpace, problem: Problem) -> SearchSpace:
-    """The space for data of the problem's shape.
-
-    Raises:
-        UserError: the space needs images and the data is a table.
-    """
-    if space.input == IMAGE and problem.input != IMAGE:
-        raise UserError(f"the space {space.name!r} needs images and the data is a table; try --space tabular")
-    return space.for_input(problem.input_shape) if space.input == problem.input else space
 
 
 def build_model(

@@ -17,9 +17,10 @@ import numpy as np
 import tensorflow as tf
 
 from msearch_core.data.prepared import open_prepared
+from msearch_core.data.problem import fitted_space
 from msearch_core.loading import load_space
 from msearch_core.training import checkpoints, spec
-from msearch_core.training.build import build_model, count_flops, count_parameters, fitted_space
+from msearch_core.training.build import build_model, count_flops, count_parameters
 from msearch_core.training.inherit import Inheritance, inherit
 from msearch_core.training.loop import (
     Progress,

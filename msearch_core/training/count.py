@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from msearch_core.data.prepared import open_prepared
+from msearch_core.data.problem import fitted_space
 from msearch_core.loading import load_space
 from msearch_core.space import SearchSpace
 from msearch_core.training import spec
-from msearch_core.training.build import build_model, count_parameters, fitted_space
+from msearch_core.training.build import build_model, count_parameters
 from msearch_core.training.spec import CountResult, CountSpec
 
 
