@@ -29,7 +29,13 @@ class TrainersFailedError(Exception):
 
 
 class Trainers(Protocol):
-    """The trainers of one search."""
+    """The trainers of one search.
+
+    Attributes:
+        count: how many.
+    """
+
+    count: int
 
     def start(self) -> None:
         """Start all of them; without effect on those that run already."""
@@ -92,6 +98,7 @@ class LocalTrainers:
     """
 
     def __init__(self, parameters: TrainerParameters, count: int) -> None:
+        self.count = count
         self._parameters = parameters
         self._deaths = Deaths(count)
         self._folder = tempfile.TemporaryDirectory(prefix="msearch-trainers-")
@@ -148,6 +155,7 @@ class PoolTrainers:
     """
 
     def __init__(self, parameters: TrainerParameters, count: int, deployment: str) -> None:
+        self.count = count
         self._parameters = parameters
         self._deaths = Deaths(count)
         self._deployment = deployment

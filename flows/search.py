@@ -6,6 +6,8 @@ import signal
 import tempfile
 import threading
 import time
+from collections.abc import Callable
+from contextlib import ExitStack
 from logging import Logger
 from pathlib import Path
 from typing import Any, cast
@@ -32,14 +34,30 @@ LOOK_SECONDS = 1.0
 ARTIFACT_SECONDS = 15.0
 
 
-@task(name="winner", cache_policy=NO_CACHE, persist_result=False, retries=0)
-def winner(session: Session) -> WinnerRecord | None:
-    """Choose the winner, open the test split for it, and put its model into the log."""
-    with (
-        tempfile.TemporaryDirectory(prefix="msearch-winner-") as scratch,
-        TrainingHost(Path(scratch) / "host.log") as host,
-    ):
-        return name_winner(session, host, Path(scratch), cores())
+class Finisher:
+    """Names the winner. Its training host loads TensorFlow while the last trials are still under way."""
+
+    def __init__(self, session: Session, stack: ExitStack) -> None:
+        self._session = session
+        self._stack = stack
+        self._scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="msearch-winner-")))
+        self._host: TrainingHost | None = None
+
+    def prepare(self) -> TrainingHost:
+        """Start the training host, if it is not there yet."""
+        if self._host is None:
+            self._host = self._stack.enter_context(TrainingHost(self._scratch / "host.log"))
+        return self._host
+
+    def name_winner(self) -> WinnerRecord | None:
+        """Choose the winner, open the test split for it, and put its model into the log."""
+        return name_winner(self._session, self.prepare(), self._scratch, cores())
+
+
+@task(name="winner", task_run_name="winner", cache_policy=NO_CACHE, persist_result=False, retries=0)
+def winner(name: Callable[[], WinnerRecord | None]) -> WinnerRecord | None:
+    """Name the winner, as a step that Prefect shows."""
+    return name()
 
 
 @flow(name="search", flow_run_name="search-{config.data}", log_prints=False)
@@ -54,11 +72,12 @@ def search(config: SearchConfig) -> State[Any]:
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     trainers = HANDOVER.trainers or dispatch(config, session)
-    with tags(f"msearch:{session.search.name}", f"run:{session.run.run}"):
+    with ExitStack() as stack, tags(f"msearch:{session.search.name}", f"run:{session.run.run}"):
+        finisher = Finisher(session, stack)
         logger.info("log %s, run %s: %d trials", session.log.url, session.run.run, session.run.trials)
         try:
             trainers.start()
-            board = watch(session, trainers, stopping, logger)
+            board = watch(session, trainers, finisher, stopping, logger)
         except TrainersFailedError as error:
             return Failed(message=str(error))
         finally:
@@ -68,7 +87,7 @@ def search(config: SearchConfig) -> State[Any]:
                 message=f"{board.done} of {session.run.trials} trials are on record; start it again to go on"
             )
         session.log.seal()
-        named = winner(session)
+        named = winner(finisher.name_winner)
     if named is None:
         return Failed(message=f"none of the {board.done} trials has a score; see: msearch trials {session.log.url}")
     return Completed(message=f"the winner is {named.uid}: validation {named.validation}, test {named.test}")
@@ -85,7 +104,7 @@ def dispatch(config: SearchConfig, session: Session) -> Trainers:
     return PoolTrainers(parameters, config.trainers or 1, trainer_deployment(pool))
 
 
-def watch(session: Session, trainers: Trainers, stopping: threading.Event, logger: Logger) -> Board:
+def watch(session: Session, trainers: Trainers, finisher: Finisher, stopping: threading.Event, logger: Logger) -> Board:
     """Look at the log until the run is over or the search is told to stop, and keep trainers at work."""
     board = session.log.board(session.run, COLUMNS)
     artifacts = Artifacts(session)
@@ -101,6 +120,8 @@ def watch(session: Session, trainers: Trainers, stopping: threading.Event, logge
             session.log.stop(board.record, StopRecord(reason=f"{board.record.minutes:g} minutes", minutes=minutes))
         if board.stopped is None:
             trainers.tend(board.done)
+        if board.stopped is not None or board.record.trials - board.done <= 2 * trainers.count:
+            finisher.prepare()
         if isinstance(trainers, PoolTrainers) and trainers.waits and not told:
             logger.warning(trainers.waits)
             told = True

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import platform
 import signal
 import tempfile
 from collections.abc import Callable
@@ -38,7 +40,11 @@ def trial(uid: str, train: Callable[[], Trial | None]) -> str:
     return row.status
 
 
-@flow(name="trainer", flow_run_name="trainer-{parameters.run}", log_prints=False)
+# A process runs one trainer, so its name can tell where it runs.
+NAME = f"trainer-{{parameters.run}}-{platform.node()}-{os.getpid()}"
+
+
+@flow(name="trainer", flow_run_name=NAME, log_prints=False)
 def trainer(parameters: TrainerParameters) -> State[None]:
     """Claim, train, append, repeat, until the run has nothing left to do.
 

@@ -136,8 +136,8 @@ def show_winner(log: TrialLog, trial: Trial, winner: WinnerRecord, console: Cons
     table.add_row("test", _scores(winner.test, trial.objective_name, None))
     times = "once" if winner.test_openings == 1 else f"{winner.test_openings} times in this log"
     table.add_row("", Text(f"the test split was opened {times}", style="dim"))
-    table.add_row("model", _short(winner.model))
     console.print(Panel(table, title="winner", title_align="left", expand=False))
+    console.print(f"model:       {_short(winner.model)}", soft_wrap=True)
     console.print(f"use it:      msearch predict {_short(log.url)} DATA", soft_wrap=True)
     console.print(f"all trials:  msearch trials {_short(log.url)}", soft_wrap=True)
 
