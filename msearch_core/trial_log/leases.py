@@ -127,7 +127,7 @@ class LeaseWatch:
 
     def observe(self, names: Iterable[str], now: float) -> None:
         """Take note of a listing of ``heartbeats/`` that succeeded at ``now``, in monotonic seconds."""
-        step = 0.0 if self._last is None else min(now - self._last, self._longest_step)
+        step = 0.0 if self._last is None else max(0.0, min(now - self._last, self._longest_step))
         self._last = now
         counters = _latest(names)
         for trainer in self._silent.keys() | counters.keys():

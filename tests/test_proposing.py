@@ -1,0 +1,161 @@
+"""A trainer's decisions, against a real log: one slot a trial, one trial a proposal, and what becomes of lost ones."""
+
+import dataclasses
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from msearch_core.config import make_config
+from msearch_core.session import Session, join
+from msearch_core.space import Choice, Proposal, SearchSpace
+from msearch_core.training.proposing import MAX_REDRAWS, Proposer, Refusal
+from msearch_core.training.rows import make_row
+from msearch_core.training.spec import TrialResult
+from msearch_core.trial_log import MAX_ATTEMPTS, Claim, Identity, StopRecord, layout
+from tests.test_board import identity
+
+
+@pytest.fixture
+def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Session:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    path = tmp_path / "table.csv"
+    path.write_text("a,b,y\n" + "".join(f"{i},{i * 7 % 11},{'no' if i % 2 else 'yes'}\n" for i in range(60)))
+    return join(make_config(data=str(path), target="y", log=str(tmp_path / "log"), trials=8))
+
+
+def proposer(session: Session, name: str = "a", refusal: Refusal = lambda _: None) -> Proposer:
+    """A trainer on another machine, so that its death shows by silence alone."""
+    made = Proposer(session, identity(f"{name}-1-abc"), refusal)
+    made.look()
+    return made
+
+
+def finish(session: Session, claim: Claim, objective: float = 0.5) -> None:
+    result = TrialResult(status="completed", objective=objective, metrics={"log_loss": 1 - objective}, steps=10)
+    me = Identity(**claim.owner)
+    assert session.log.append(make_row(session, claim, me, result, cumulative_steps=10))
+
+
+def work(session: Session, name: str) -> list[Claim]:
+    trainer, claims = proposer(session, name), []
+    while not trainer.board.is_over:
+        if claim := trainer.next():
+            claims.append(claim)
+            finish(session, claim, objective=len(claims) / 100)
+        trainer.look()
+    return claims
+
+
+def test_suggestions_come_first_then_the_algorithm(session: Session) -> None:
+    claims = work(session, "a")
+    suggested = len(session.space.suggestions)
+    kinds = [claim.proposal["kind"] for claim in claims]
+    assert kinds == ["seed"] * suggested + ["search"] * (8 - suggested)
+    assert [tuple(claim.proposal["architecture"]) for claim in claims[:suggested]] == list(session.space.suggestions)
+    assert all(session.space.is_valid(claim.proposal["architecture"]) for claim in claims)
+    assert claims[-1].history["results"] or claims[-1].history["chunks"]
+
+
+def test_one_trainer_alone_is_reproducible(session: Session, tmp_path: Path) -> None:
+    first = work(session, "a")
+    again = dataclasses.replace(session, log=join(make_config(**config_elsewhere(session, tmp_path))).log)
+    second = work(again, "b")
+    assert [claim.proposal for claim in first] == [claim.proposal for claim in second]
+
+
+def config_elsewhere(session: Session, tmp_path: Path) -> dict[str, object]:
+    return {"data": session.run.data["data"], "target": "y", "log": str(tmp_path / "other"), "trials": 8}
+
+
+def test_racing_trainers_spend_the_budget_exactly(session: Session) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        claims = [claim for made in pool.map(lambda name: work(session, name), "abcd") for claim in made]
+    assert sorted(claim.uid for claim in claims) == [f"0001-{slot:06d}" for slot in range(1, 9)]
+    assert len({claim.key for claim in claims}) == 8
+    frame = session.log.trials()
+    assert sorted(frame["slot"]) == list(range(1, 9))
+
+
+def test_constraints_are_redrawn_and_then_infeasible(session: Session) -> None:
+    small = proposer(session, refusal=lambda proposal: "too deep" if len(proposal.architecture) > 1 else None)
+    claims = [small.next() for _ in range(8)]
+    assert all(claim and len(claim.proposal["architecture"]) == 1 and claim.refused is None for claim in claims)
+    assert any(claim and claim.redraws for claim in claims)
+
+
+def test_a_slot_for_which_nothing_is_acceptable_says_why(session: Session) -> None:
+    claim = proposer(session, refusal=lambda _: "nothing pleases").next()
+    assert claim is not None
+    assert claim.redraws == MAX_REDRAWS
+    assert claim.refused == f"{MAX_REDRAWS} redraws, all refused; the last: nothing pleases"
+
+
+def test_a_finite_space_is_tried_through_and_no_further(session: Session) -> None:
+    blocks = session.space.blocks[:3]
+    tiny = SearchSpace("tiny", blocks=blocks, hyperparameters={"optimizer": Choice(("adam",))}, max_depth=1)
+    claims = work(
+        dataclasses.replace(session, space=tiny, search=dataclasses.replace(session.search, algorithm="random")), "a"
+    )
+    accepted = [claim.proposal["architecture"][0] for claim in claims if claim.refused is None]
+    assert sorted(accepted) == sorted(block.name for block in blocks)
+    assert all("tried before" in str(claim.refused) for claim in claims if claim.refused)
+
+
+def test_a_trial_handed_back_goes_on_with_the_same_proposal(session: Session) -> None:
+    first, second = proposer(session, "a"), proposer(session, "b")
+    claim = first.next()
+    assert claim
+    first.board.release(claim)
+    second.look()
+    taken = second.next()
+    assert taken
+    assert (taken.uid, taken.attempt, taken.lost) == (claim.uid, 2, 0)
+    assert Proposal.from_json(taken.proposal) == Proposal.from_json(claim.proposal)
+
+
+def watch_for_long(trainer: Proposer) -> None:
+    """Look at the log for longer than a lease, by the trainer's own clock."""
+    for second in range(0, 100, 10):
+        trainer.board.look(now=float(second))
+
+
+def test_a_poison_trial_is_given_up_after_three_trainers(session: Session) -> None:
+    claims = []
+    for name in "abcd":
+        trainer = Proposer(session, identity(f"{name}-1-abc"))
+        session.log.store.create(layout.heartbeat_file(trainer.me.trainer, 0), b"")
+        watch_for_long(trainer)  # and sees whoever had the trial before fall silent
+        claims.append(trainer.next())
+    assert [(claim and claim.uid, claim and claim.attempt, claim and claim.lost) for claim in claims] == [
+        ("0001-000001", 1, 0),
+        ("0001-000001", 2, 1),
+        ("0001-000001", 3, 2),
+        ("0001-000001", 4, MAX_ATTEMPTS),
+    ]
+    assert len({Proposal.from_json(claim.proposal).key for claim in claims if claim}) == 1
+
+
+def test_a_damaged_claim_gets_a_new_proposal(session: Session) -> None:
+    session.log.store.create(layout.claim_file("0001-000001", 1), b"\x00")
+    claim = proposer(session).next()
+    assert claim
+    assert (claim.uid, claim.attempt) == ("0001-000001", 2)
+    assert session.space.is_valid(claim.proposal["architecture"])
+
+
+def test_a_stopped_run_gives_no_more_trials(session: Session) -> None:
+    trainer = proposer(session)
+    session.log.stop(session.run, StopRecord(reason="enough"))
+    trainer.look()
+    assert trainer.next() is None
+    assert trainer.board.is_over
+
+
+def test_a_proposal_survives_json(session: Session) -> None:
+    claim = proposer(session).next()
+    assert claim
+    again = Claim.from_bytes(claim.to_bytes())
+    assert again == dataclasses.replace(claim, proposal=again.proposal)
+    assert Proposal.from_json(again.proposal) == Proposal.from_json(claim.proposal)
+    assert Proposal.from_json(again.proposal).key == claim.key
