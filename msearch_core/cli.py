@@ -129,14 +129,19 @@ def trials(
         str | None, typer.Option(help="Column to sort by; a leading - reverses. [default: best first]")
     ] = None,
     columns: Annotated[str | None, typer.Option(help="Columns, separated by commas; `all` for every one.")] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(help="Condition such as 'objective >= 0.9' or 'architecture ~ dense'; repeatable."),
+    ] = None,
 ) -> None:
     """List the trials on record, best first."""
     from msearch_core.listing import COLUMNS, list_trials, printable
+    from msearch_core.listing import where as filtered
     from msearch_core.trial_log import TrialLog
 
     opened = TrialLog(log)
     opened.search()
-    frame = list_trials(opened.trials(), sort, columns)
+    frame = list_trials(filtered(opened.trials(), where or []), sort, columns)
     if output is Format.JSON:
         sys.stdout.write(frame.to_json(orient="records", date_format="iso", force_ascii=False, indent=1) + "\n")
     elif output is Format.CSV:
@@ -160,6 +165,66 @@ def predict(
     from msearch_core.api import predict as predict_with
 
     predict_with(model, data).to_csv(out or sys.stdout, index=False)
+
+
+@app.command()
+def check(
+    log: Log,
+    repair: Annotated[bool, typer.Option("--repair", help="Rebuild lost chunks; no trainer may be at work.")] = False,
+    output: Annotated[Format, typer.Option("--format", help="table or json.")] = Format.TABLE,
+) -> None:
+    """Verify every file of a log. Exit code 1 if rows are lost, doubled or cannot be queried."""
+    from msearch_core.trial_log import TrialLog
+    from msearch_core.trial_log.check import Checker, as_json
+    from msearch_core.trial_log.check import repair as rebuild
+
+    opened = TrialLog(log)
+    opened.search()
+    rebuilt = rebuild(opened.store) if repair else []
+    report = Checker(opened.store).report()
+    if output is Format.JSON:
+        sys.stdout.write(as_json(report) + "\n")
+    else:
+        for name in rebuilt:
+            console.print(f"rebuilt {name}")
+        for finding in report.findings:
+            console.print(f"{finding.level}: {finding.name} {finding.what}", soft_wrap=True)
+        counts = (
+            f"{report.rows} trials ({report.unsealed} not sealed yet), {report.chunks} chunks, {report.files} files"
+        )
+        console.print(f"{counts}: {'sound' if report.is_sound else 'NOT sound'}", soft_wrap=True)
+    raise typer.Exit(0 if report.is_sound else 1)
+
+
+@app.command()
+def seal(log: Log) -> None:
+    """Compact all finished trials into chunks, so that plain readers see every one."""
+    from msearch_core.trial_log import TrialLog
+
+    opened = TrialLog(log)
+    opened.search()
+    console.print(f"sealed {opened.seal()} trials")
+
+
+@app.command()
+def prune(
+    log: Log,
+    keep: Annotated[int, typer.Option(min=1, help="How many of the best trials of each run keep their weights.")] = 10,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be removed, and remove nothing.")] = False,
+) -> None:
+    """Remove the weights of hopeless trials; their rows stay."""
+    from msearch_core.trial_log import TrialLog, pruning
+
+    opened = TrialLog(log)
+    opened.search()
+    names = pruning.prunable(opened, keep)
+    megabytes = pruning.size_of(opened, names) / 1e6
+    if dry_run:
+        for name in names:
+            console.print(name, soft_wrap=True)
+    else:
+        pruning.prune(opened, keep)
+    console.print(f"{'would remove' if dry_run else 'removed'} {len(names)} files, {megabytes:.1f} MB")
 
 
 @app.command()

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import operator
 import pkgutil
+import re
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -51,6 +54,43 @@ def list_trials(frame: pd.DataFrame, sort: str | None = None, columns: str | Non
     ascending = bool(minimised) if sort is None else not sort.startswith("-")
     ordered = frame.sort_values(key, ascending=ascending, na_position="last", kind="stable")
     return ordered[chosen].reset_index(drop=True)
+
+
+_CONDITION = re.compile(r"\s*(\w+)\s*(==|=|!=|<=|>=|<|>|~)\s*(.*?)\s*")
+_COMPARE: dict[str, Callable[[Any, Any], Any]] = {
+    "==": operator.eq, "=": operator.eq, "!=": operator.ne,
+    "<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt,
+}  # fmt: skip
+
+
+def where(frame: pd.DataFrame, conditions: Sequence[str]) -> pd.DataFrame:
+    """The trials for which all conditions hold.
+
+    Args:
+        frame: rows of the log.
+        conditions: each a column, one of ``== != < <= > >= ~`` and a value; ``~`` asks whether the text is contained.
+
+    Raises:
+        UserError: a condition is of another form, or there is no such column.
+    """
+    for condition in conditions:
+        found = _CONDITION.fullmatch(condition)
+        if not found:
+            raise UserError(f"--where {condition!r} is no condition; expected for example 'status == completed'")
+        name, sign, text = found.groups()
+        if name not in frame.columns:
+            raise UserError(f"there is no column {name!r}; expected one of {', '.join(frame.columns)}")
+        column = frame[name]
+        if sign == "~":
+            frame = frame[column.map(printable).str.contains(text, regex=False)]
+        elif pd.api.types.is_numeric_dtype(column):
+            try:
+                frame = frame[_COMPARE[sign](column, float(text))]
+            except ValueError:
+                raise UserError(f"--where {condition!r}: the column {name!r} holds numbers, not {text!r}") from None
+        else:
+            frame = frame[_COMPARE[sign](column.map(printable), text)]
+    return frame
 
 
 def printable(value: Any) -> str:

@@ -20,33 +20,24 @@ import os
 import selectors
 import signal
 import sys
+import tempfile
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeAlias
+
+from msearch_core.training.quiet import silenced
 
 Actions: TypeAlias = dict[str, Callable[[str], None]]
 # Their default would kill a child before it has set its handlers.
 HELD_BACK = {signal.SIGUSR1, signal.SIGTERM}
 
 
-@contextlib.contextmanager
-def _silenced(descriptor: int) -> Iterator[None]:
-    """Send what is written to a file descriptor to nowhere: no log level silences TensorFlow's first lines."""
-    kept, nowhere = os.dup(descriptor), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, descriptor)
-    try:
-        yield
-    finally:
-        os.dup2(kept, descriptor)
-        os.close(kept)
-        os.close(nowhere)
-
-
 def load_actions() -> Actions:
     """Import all that a child will use."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    with _silenced(2):
+    with silenced(2):
         import safetensors.numpy  # noqa: F401 (for the children)
         import sklearn.metrics  # noqa: F401 (for the children)
 
@@ -134,6 +125,8 @@ class Host:
             for descriptor in (nowhere, self.reports, self.lifeline_end, self.wakeup, self.wakeup_end):
                 os.close(descriptor)
             threading.Thread(target=_end_with, args=(self.lifeline,), daemon=True).start()
+            # TensorFlow leaves the code that it generates in temporary files; whoever wrote the spec clears its folder.
+            tempfile.tempdir = str(Path(request["spec"]).parent)
             self.actions[request["action"]](request["spec"])
             code = 0
         except BaseException:

@@ -13,6 +13,7 @@ from msearch_core.data.inputs import read_inputs
 from msearch_core.data.prepared import problem_from_json
 from msearch_core.data.preprocessing import to_model_inputs
 from msearch_core.errors import UserError
+from msearch_core.training.quiet import silenced
 from msearch_core.training.spec import BUNDLE, MODEL
 
 
@@ -32,7 +33,6 @@ def predict(bundle: str, data: str, batch_size: int = 1024) -> pd.DataFrame:
         UserError: there is no such model, or the data does not fit it.
     """
     import fsspec
-    import keras
 
     filesystem, root = fsspec.url_to_fs(bundle)
     with tempfile.TemporaryDirectory() as folder:
@@ -44,7 +44,10 @@ def predict(bundle: str, data: str, batch_size: int = 1024) -> pd.DataFrame:
                 f"there is no model in {bundle!r}; expected a folder with {MODEL} and {BUNDLE}, as a search leaves it"
             ) from None
         inputs = to_model_inputs(problem, read_inputs(data, problem))
-        model = keras.models.load_model(Path(folder) / MODEL, compile=False, safe_mode=True)
+        with silenced(2):
+            import keras
+
+            model = keras.models.load_model(Path(folder) / MODEL, compile=False, safe_mode=True)
     outputs = np.asarray(model.predict(inputs, batch_size=batch_size, verbose=0))
     if problem.task == "regression":
         return pd.DataFrame({"prediction": outputs[:, 0]})

@@ -6,13 +6,17 @@ from collections.abc import Iterable
 
 import pyarrow as pa
 
+from msearch_core.errors import UserError
 from msearch_core.trial import SCHEMA, SCHEMA_VERSION, from_parquet
 from msearch_core.trial_log import layout
 from msearch_core.trial_log.store import Store
 
 
-class CorruptChunkError(Exception):
+class CorruptChunkError(UserError):
     """A sealed chunk cannot be read, or one is missing in the sequence. ``msearch check --repair`` rebuilds it."""
+
+    def __init__(self, url: str, name: str, what: str) -> None:
+        super().__init__(f"{url}/{name} {what}; no row is lost: msearch check {url.removeprefix('file://')} --repair")
 
 
 class Reader:
@@ -80,17 +84,15 @@ class Reader:
     def _read_chunks(self) -> None:
         numbers = sorted(number for name in self.store.list("trials") if (number := layout.chunk_number(name)))
         new = [number for number in numbers if number > self.chunks]
-        if new != list(range(self.chunks + 1, self.chunks + 1 + len(new))):
-            raise CorruptChunkError(f"the chunks {new} do not follow on {self.chunks} in {self.store.url}/trials")
+        for number, expected in zip(new, range(self.chunks + 1, self.chunks + 1 + len(new)), strict=True):
+            if number != expected:
+                raise CorruptChunkError(self.store.url, layout.chunk_file(expected), "is missing")
         contents = self.store.read_many(map(layout.chunk_file, new))
         for number in new:
             try:
                 table = from_parquet(contents[layout.chunk_file(number)])
             except (KeyError, pa.ArrowInvalid) as error:
-                raise CorruptChunkError(
-                    f"{self.store.url}/{layout.chunk_file(number)} cannot be read ({error}); "
-                    "run: msearch check LOG --repair"
-                ) from error
+                raise CorruptChunkError(self.store.url, layout.chunk_file(number), "cannot be decoded") from error
             uids: list[str] = [str(uid) for uid in table.column("uid").to_pylist()]
             self.unsealed.difference_update(uids)
             # Rows that were already seen as results are not handed out again.

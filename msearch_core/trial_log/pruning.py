@@ -1,0 +1,51 @@
+"""Removing the weights of hopeless trials, on demand only."""
+
+from __future__ import annotations
+
+from msearch_core.trial_log.claims import Claims
+from msearch_core.trial_log.log import TrialLog
+
+
+def prunable(log: TrialLog, keep: int) -> list[str]:
+    """Weights and predictions that nothing needs any more.
+
+    Kept are those of the ``keep`` best trials of each run, of every winner, and of the parents and teachers of trials
+    that are under way, and whatever belongs to a trial without a row.
+
+    Args:
+        log: the trial database.
+        keep: how many of the best of each run stay.
+
+    Returns:
+        Names relative to the log.
+    """
+    frame = log.trials()
+    needed = {winner.uid for winner in log.winners()} | _ancestors_under_way(log, set(frame["uid"]))
+    for _, rows in frame[frame["objective"].notna()].groupby("run"):
+        best = rows.sort_values("objective", ascending=bool((rows["direction"] == "min").any()), kind="stable")
+        needed |= set(best["uid"].head(keep))
+    hopeless = frame[~frame["uid"].isin(needed)]
+    named = {name for column in ("weights", "predictions") for name in hopeless[column].dropna()}
+    present = {*log.store.list("weights"), *log.store.list("predictions")}
+    return sorted(named & present)
+
+
+def _ancestors_under_way(log: TrialLog, done: set[str]) -> set[str]:
+    claims = Claims(log.store)
+    claims.refresh([""], done.__contains__)
+    proposals = [claim.proposal for claim in claims.latest.values() if claim]
+    parents = {uid for proposal in proposals for uid in proposal.get("parents") or ()}
+    return parents | {proposal["teacher"] for proposal in proposals if proposal.get("teacher")}
+
+
+def prune(log: TrialLog, keep: int) -> list[str]:
+    """Remove what ``prunable`` names; returns it."""
+    names = prunable(log, keep)
+    for name in names:
+        log.store.delete(name)
+    return names
+
+
+def size_of(log: TrialLog, names: list[str]) -> int:
+    """Bytes that the objects take up."""
+    return sum(int(log.store.fs.size(log.store.path(name)) or 0) for name in names)
