@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -48,9 +50,18 @@ def predict(bundle: str, data: str, batch_size: int = 1024) -> pd.DataFrame:
             import keras
 
             model = keras.models.load_model(Path(folder) / MODEL, compile=False, safe_mode=True)
-    outputs = np.asarray(model.predict(inputs, batch_size=batch_size, verbose=0))
+    # Keras' own batching refuses arrays of text.
+    outputs = np.concatenate([model.predict_on_batch(batch) for batch in _batches(inputs, batch_size)])
     if problem.task == "regression":
         return pd.DataFrame({"prediction": outputs[:, 0]})
     labels = np.asarray(problem.labels, dtype=object)
     probabilities = {f"probability_{label}": outputs[:, number] for number, label in enumerate(problem.labels)}
     return pd.DataFrame({"prediction": labels[outputs.argmax(axis=-1)], **probabilities})
+
+
+def _batches(inputs: dict[str, np.ndarray] | np.ndarray, size: int) -> Iterator[Any]:
+    if isinstance(inputs, np.ndarray):
+        yield from (inputs[start : start + size] for start in range(0, len(inputs), size))
+    else:
+        columns = (_batches(values, size) for values in inputs.values())
+        yield from (dict(zip(inputs, batch, strict=True)) for batch in zip(*columns, strict=True))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from msearch_core.errors import UserError
 from msearch_core.trial import SCHEMA, SCHEMA_VERSION, from_parquet
@@ -44,6 +45,7 @@ class Reader:
         self.unsealed: set[str] = set()
         self.void: set[str] = set()
         self.newer = False
+        self._wanted = list(dict.fromkeys([*self.columns, "uid", "schema_version"]))
         self._schema = pa.schema([SCHEMA.field(name) for name in self.columns])
         self.known: set[str] = set()
         self._fresh: list[pa.Table] = []
@@ -90,7 +92,7 @@ class Reader:
         contents = self.store.read_many(map(layout.chunk_file, new))
         for number in new:
             try:
-                table = from_parquet(contents[layout.chunk_file(number)])
+                table = self._decode(contents[layout.chunk_file(number)])
             except (KeyError, pa.ArrowInvalid) as error:
                 raise CorruptChunkError(self.store.url, layout.chunk_file(number), "cannot be decoded") from error
             uids: list[str] = [str(uid) for uid in table.column("uid").to_pylist()]
@@ -108,7 +110,7 @@ class Reader:
         for name, data in self.store.read_many(new).items():
             uid = uids[name]
             try:
-                table = from_parquet(data)
+                table = self._decode(data)
                 valid = table.num_rows == 1 and table.column("uid")[0].as_py() == uid
             except (KeyError, pa.ArrowInvalid):
                 valid = False
@@ -117,11 +119,16 @@ class Reader:
             else:
                 self.void.add(uid)
 
+    def _decode(self, data: bytes) -> pa.Table:
+        return from_parquet(data, self._wanted)
+
     def _select(self, table: pa.Table) -> pa.Table:
         """The wanted columns with this version's types, whatever version wrote the table."""
-        if "schema_version" in table.column_names:
-            version = max((each for each in table.column("schema_version").to_pylist() if each is not None), default=0)
-            self.newer = self.newer or version > SCHEMA_VERSION
+        if "schema_version" in table.column_names and table.num_rows:
+            version = pc.max(table.column("schema_version")).as_py()
+            self.newer = self.newer or (version or 0) > SCHEMA_VERSION
+        if table.schema.names == self.columns and table.schema.equals(self._schema):
+            return table
         missing = pa.nulls(table.num_rows)
         arrays = [
             (table.column(name) if name in table.column_names else missing).cast(self._schema.field(name).type)
