@@ -11,6 +11,7 @@ import pandas as pd
 from msearch_core.config import make_config
 from msearch_core.errors import UserError
 from msearch_core.trial_log import RunRecord, TrialLog, WinnerRecord
+from msearch_core.trial_log.layout import model_folder
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class SearchResult:
 
     def predict(self, data: str) -> pd.DataFrame:
         """Predict from raw input with the winner; see ``predict``."""
-        return predict(self.winner.model, data)
+        return predict(self.log.url, data)
 
 
 def search(data: str, *, watch: Callable[[Any], None] | None = None, **options: Any) -> SearchResult:
@@ -87,6 +88,7 @@ def predict(model: str, data: str) -> pd.DataFrame:
 
 
 def find_model(model: str) -> str:
-    """The folder of a finished model: the one given, or that of a log's newest winner."""
-    winners = TrialLog(model).winners()
-    return winners[-1].model if winners else model
+    """The folder of a finished model: the one given, or that of a log's newest winner, wherever the log is now."""
+    log = TrialLog(model)
+    winners = log.winners()
+    return f"{log.url}/{model_folder(winners[-1].uid)}" if winners else model

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from msearch_core.algorithms import ALGORITHMS, DEFAULT
 from msearch_core.errors import UserError
@@ -30,7 +30,9 @@ class SearchConfig(BaseModel):
     group: str | None = Field(None, description="a column; rows that share its value share a split")
     space: str | None = Field(None, description="a built-in space, module:attribute or file.py:attribute")
     trials: int | None = Field(None, ge=1, le=UNLIMITED_TRIALS, description="total number of trials; exact")
-    minutes: float | None = Field(None, gt=0, description="total time; trials under way are still recorded")
+    minutes: float | None = Field(
+        None, gt=0, allow_inf_nan=False, description="total time; trials under way are still recorded"
+    )
     trainers: int | None = Field(None, ge=1, le=1000, description="how many trials run at a time")
     steps: int = Field(500, ge=1, description="gradient steps a trial")
     batch_size: int = Field(64, ge=1, description="examples a step")
@@ -42,6 +44,13 @@ class SearchConfig(BaseModel):
     objective: str | None = Field(None, description="validation metric to optimise")
     suggest: list[list[str]] = Field(default_factory=list, description="architectures to try first")
     pool: str | None = Field(None, description="Prefect work pool for the trainers; local processes if not given")
+
+    @field_validator("algorithm")
+    @classmethod
+    def _is_known(cls, name: str) -> str:
+        if name not in ALGORITHMS:
+            raise ValueError(f"there is no algorithm of that name; expected one of {', '.join(ALGORITHMS)}")
+        return name
 
     @property
     def budget(self) -> tuple[int, float | None]:
@@ -58,7 +67,7 @@ def make_config(**options: Any) -> SearchConfig:
         UserError: the first of them that is wrong, with what was expected.
     """
     try:
-        config = SearchConfig(**options)
+        return SearchConfig(**options)
     except ValidationError as error:
         first = error.errors()[0]
         option = "--" + str(first["loc"][0]).replace("_", "-") if first["loc"] else "options"
@@ -66,11 +75,8 @@ def make_config(**options: Any) -> SearchConfig:
             raise UserError(
                 f"unknown option {option}; expected one of {', '.join(SearchConfig.model_fields)}"
             ) from None
-        message = first["msg"][0].lower() + first["msg"][1:]
-        raise UserError(f"{option}: {message} (got {first['input']!r})") from None
-    if config.algorithm not in ALGORITHMS:
-        raise UserError(f"--algorithm: there is no {config.algorithm!r}; expected one of {', '.join(ALGORITHMS)}")
-    return config
+        message = first["msg"].removeprefix("Value error, ")
+        raise UserError(f"{option}: {message[0].lower()}{message[1:]} (got {first['input']!r})") from None
 
 
 def read_config(path: Path) -> Mapping[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from platform import python_version
@@ -13,8 +13,10 @@ from typing import Any
 
 import fsspec
 
-from msearch_core.config import SearchConfig
-from msearch_core.data.prepare import open_prepared, prepare_cached
+from msearch_core.config import UNLIMITED_TRIALS, SearchConfig
+from msearch_core.data.named import NAMES
+from msearch_core.data.prepare import prepare_cached
+from msearch_core.data.prepared import open_prepared
 from msearch_core.data.problem import Problem, fitted_space
 from msearch_core.errors import UserError
 from msearch_core.loading import load_space
@@ -65,7 +67,7 @@ def join(config: SearchConfig) -> Session:
     }
     data = prepare_cached(**source, seed=config.seed)
     prepared = open_prepared(data)
-    reference = config.space or ("image" if prepared.problem.input == IMAGE else "tabular")
+    reference = _space_reference(config.space, prepared.problem)
     space = fitted_space(load_space(reference), prepared.problem)
     for architecture in config.suggest:
         if reason := space.why_invalid(architecture):
@@ -91,10 +93,13 @@ def join(config: SearchConfig) -> Session:
         search = log.open(wanted)
         _check_same(search, wanted, log.url)
         runs = log.runs()
-        if runs and runs[-1].moved != prepared.moved:
-            # Examples that an earlier run put on another side stay there.
-            data = prepare_cached(**source, seed=config.seed, moved=runs[-1].moved)
-            prepared = open_prepared(data)
+        if earlier := [run for run in runs if run.data_fingerprint == prepared.fingerprint] or runs:
+            if config.log is None and earlier[-1].data["data"] != source["data"]:
+                raise UserError(f"{log.url} searches {earlier[-1].data['data']}; give this search a --name of its own")
+            if earlier[-1].moved != prepared.moved:
+                # Examples that an earlier run put on another side stay there.
+                data = prepare_cached(**source, seed=config.seed, moved=earlier[-1].moved)
+                prepared = open_prepared(data)
         run = _join_run(log, config, source, prepared.fingerprint, prepared.moved)
     except OSError as error:
         raise UserError(f"cannot use {log.url} as the log: {error.strerror or error}; give another --log") from error
@@ -142,11 +147,11 @@ def versions() -> dict[str, str]:
 def _join_run(
     log: TrialLog, config: SearchConfig, source: Mapping[str, Any], fingerprint: str, moved: Mapping[str, str]
 ) -> RunRecord:
-    trials, minutes = config.budget
     while True:
         runs = log.runs()
         last = next((run for run in reversed(runs) if run.data_fingerprint == fingerprint), None)
         if last is None:
+            trials, minutes = config.budget
             record = RunRecord(
                 run=run_name(len(runs) + 1),
                 extension=1,
@@ -157,21 +162,34 @@ def _join_run(
                 moved=moved,
                 suggestions=config.suggest,
             )
-        elif trials > last.trials or _longer(minutes, last.minutes):
-            record = RunRecord(
-                run=last.run,
-                extension=last.extension + 1,
-                trials=max(trials, last.trials),
-                minutes=minutes if _longer(minutes, last.minutes) else last.minutes,
-                data=last.data,
-                data_fingerprint=fingerprint,
-                moved=last.moved,
-                suggestions=last.suggestions,
-            )
         else:
-            return last
+            if config.suggest and config.suggest != [list(each) for each in last.suggestions]:
+                raise UserError(
+                    f"--suggest: run {last.run} of {log.url} began with other suggestions; use another --log"
+                )
+            extended = _extend(log, last, *config.budget)
+            if extended is None:
+                return last
+            record = extended
         if log.add_run(record):
             return record
+
+
+def _extend(log: TrialLog, last: RunRecord, trials: int, minutes: float | None) -> RunRecord | None:
+    """A larger budget for a run, or ``None`` if the one asked for is spent or is no larger."""
+    board = log.board(last, ("uid", "run"))
+    board.look()
+    open_ended = last.trials == UNLIMITED_TRIALS
+    more_trials = trials > (board.done if open_ended else last.trials)
+    more_time = not board.is_complete and board.done < trials and _longer(minutes, last.minutes)
+    if not (more_time or (more_trials and trials != last.trials)):
+        return None
+    return replace(
+        last,
+        extension=last.extension + 1,
+        trials=trials if open_ended else max(trials, last.trials),
+        minutes=minutes if _longer(minutes, last.minutes) else last.minutes,
+    )
 
 
 def _longer(minutes: float | None, than: float | None) -> bool:
@@ -198,7 +216,15 @@ def _same(field: str, found: object, wanted: object, url: str) -> None:
 
 def _absolute(data: str) -> str:
     """A local path made absolute, so that a trainer that runs elsewhere finds it; names and URLs stay."""
-    return str(Path(data).absolute()) if Path(data).exists() else data
+    return data if data in NAMES or not Path(data).exists() else str(Path(data).absolute())
+
+
+def _space_reference(space: str | None, problem: Problem) -> str:
+    """The space's name; a file's path made absolute."""
+    if space is None:
+        return "image" if problem.input == IMAGE else "tabular"
+    location, colon, attribute = space.partition(":")
+    return f"{Path(location).expanduser().absolute()}{colon}{attribute}" if location.endswith(".py") else space
 
 
 def _refuse_memory(url: str | None) -> None:

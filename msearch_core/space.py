@@ -175,7 +175,7 @@ class Proposal:
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Proposal:
         """The proposal back from ``dataclasses.asdict`` by way of JSON."""
-        lists = {name: tuple(record[name]) for name in ("architecture", "parents")}
+        lists = {name: tuple(record.get(name) or ()) for name in ("architecture", "parents")}
         return cls(**{**record, **lists})
 
     @cached_property

@@ -170,28 +170,54 @@ def from_table(table: pa.Table) -> list[Trial]:
     return trials
 
 
+class UndecodableError(ValueError):
+    """Bytes that are not a whole Parquet file of trials."""
+
+
 def to_parquet(table: pa.Table) -> bytes:
     """The bytes of a Parquet file; statistics and dictionaries are left out of files this small.
 
     Snappy, since each column of a file compressed with zstd costs a decoder of its own, which triples the time to
-    read one row.
+    read one row. Pages carry checksums, so that a damaged byte is told from a value.
     """
     sink = io.BytesIO()
     small = table.num_rows < 100
-    pq.write_table(table, sink, compression="snappy", write_statistics=not small, use_dictionary=not small)
+    pq.write_table(
+        table,
+        sink,
+        compression="snappy",
+        write_statistics=not small,
+        use_dictionary=not small,
+        write_page_checksum=True,
+    )
     return sink.getvalue()
 
 
 def from_parquet(data: bytes, columns: Sequence[str] | None = None) -> pa.Table:
-    """The table in a Parquet file's bytes.
+    """The table in a Parquet file's bytes, with this version's types, whatever version wrote it.
 
     Args:
         data: the file.
-        columns: those wanted, as far as the file has them; all if not given.
+        columns: those wanted; the whole schema if not given. One that the file lacks is null, and those that this
+            version does not know are left out.
 
     Raises:
-        pyarrow.ArrowInvalid: the bytes are not a whole Parquet file.
+        UndecodableError: the bytes are damaged, truncated or something else.
     """
-    # Threads cost more than they save on files this small.
-    wanted = None if columns is None else list(columns)
-    return pq.ParquetFile(pa.BufferReader(data)).read(columns=wanted, use_threads=False)
+    schema = SCHEMA if columns is None else pa.schema([SCHEMA.field(name) for name in columns])
+    try:
+        # Threads cost more than they save on files this small.
+        file = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
+        table = file.read(columns=schema.names, use_threads=False)
+        if not table.schema.equals(schema):
+            missing = pa.nulls(table.num_rows)
+            arrays = [
+                (table.column(field.name) if field.name in table.column_names else missing).cast(field.type)
+                for field in schema
+            ]
+            table = pa.table(arrays, schema=schema)
+        table.validate()
+    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
+        # Nothing is read from a store here, so only the bytes can be wrong.
+        raise UndecodableError(str(error)) from error
+    return table

@@ -5,14 +5,13 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
-import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from msearch_core.trial import to_parquet, to_table
 from msearch_core.trial_log import Claim, Heartbeat, Identity, StopRecord, TrialLog, layout, take_key
-from msearch_core.trial_log.leases import LeaseWatch
+from msearch_core.trial_log.leases import LeaseWatch, start_of
 from tests.test_log_contract import run_record, search_record, trial
 
 KEY = "0123456789abcdef"
@@ -123,9 +122,7 @@ def test_a_process_that_died_on_this_machine_is_known_at_once(tmp_path) -> None:
     log.add_run(run_record(5))
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     here = Identity.of_this_process()
-    owner = dataclasses.replace(
-        here, trainer="child-1-abc", pid=child.pid, started=psutil.Process(child.pid).create_time()
-    )
+    owner = dataclasses.replace(here, trainer="child-1-abc", pid=child.pid, started=start_of(child.pid))
     board = log.board(log.runs()[0])
     board.claim(claim(1, owner))
     board.claim(claim(2, here))
@@ -136,8 +133,9 @@ def test_a_process_that_died_on_this_machine_is_known_at_once(tmp_path) -> None:
     assert board.abandoned() == ["0001-000001"]
 
 
-def test_a_claim_that_cannot_be_read_is_abandoned(log: TrialLog) -> None:
-    log.store.create(layout.claim_file("0001-000001", 1), b"{")
+@pytest.mark.parametrize("data", [b"", b"{", b"[]", b'{"uid": "0001-000001"}', b"\xff"])
+def test_a_claim_that_cannot_be_read_is_abandoned(log: TrialLog, data: bytes) -> None:
+    log.store.create(layout.claim_file("0001-000001", 1), data)
     board = log.board(log.runs()[0])
     board.look()
     assert board.abandoned() == ["0001-000001"]

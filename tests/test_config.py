@@ -25,11 +25,15 @@ def test_budget(options: dict[str, object], budget: tuple[int, float | None]) ->
     ("options", "message"),
     [
         ({"trials": 0}, r"--trials: .*greater than or equal to 1 \(got 0\)"),
+        ({"minutes": float("inf")}, r"--minutes: .*finite"),
         ({"minutes": 0}, r"--minutes: .*greater than 0 \(got 0\)"),
         ({"trainers": -1}, r"--trainers"),
         ({"batch_size": 0}, r"--batch-size"),
         ({"seed": "x"}, r"--seed: .*integer"),
-        ({"algorithm": "psychic"}, r"--algorithm: there is no 'psychic'; expected one of coordinate_descent, random"),
+        (
+            {"algorithm": "psychic"},
+            r"--algorithm: there is no algorithm .* expected one of coordinate_descent, random \(got 'psychic'\)",
+        ),
         ({"name": "../up"}, r"--name"),
         ({"trails": 3}, r"unknown option --trails"),
     ],

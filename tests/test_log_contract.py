@@ -1,15 +1,20 @@
 """The guarantees of the store and the log, checked on every filesystem."""
 
 import threading
+import uuid
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from msearch_core.errors import UserError
-from msearch_core.trial import Trial, to_parquet, to_table
+from msearch_core.trial import SCHEMA, Trial, UndecodableError, from_parquet, to_parquet, to_table
 from msearch_core.trial_log import RunRecord, SearchRecord, TrialLog, layout
-from msearch_core.trial_log.store import open_store
+from msearch_core.trial_log.store import ObjectStore, open_store
 
 
 def read_plainly(log: TrialLog) -> pd.DataFrame:
@@ -128,7 +133,7 @@ class TestTrialLog:
             return log.seal()
 
         with ThreadPoolExecutor(4) as pool:
-            assert sum(pool.map(race, range(4))) == 40
+            assert sum(pool.map(race, range(4))) >= 40  # two that wrote the same bytes may both say so
         TrialLog(log_url).open(search_record())
         frame = read_plainly(TrialLog(log_url))
         assert sorted(frame["uid"]) == [f"0001-{slot:06d}" for slot in range(1, 41)]
@@ -164,6 +169,60 @@ class TestTrialLog:
     def test_a_folder_that_is_no_log_is_named(self, log_url: str) -> None:
         with pytest.raises(UserError, match="holds no search"):
             TrialLog(log_url).search()
+
+
+@settings(max_examples=300, deadline=None)
+@given(data=st.data())
+def test_damaged_rows_are_told_from_sound_ones(data: st.DataObject) -> None:
+    """Whatever happens to a result's bytes, they are decoded as they were written or refused with one error."""
+    sound = to_parquet(to_table([trial(1, metrics={"accuracy": 0.5}, architecture=("a", "b"))]))
+    cut = data.draw(st.integers(0, len(sound)))
+    damaged = bytearray(sound[:cut] if data.draw(st.booleans()) else sound)
+    for position in data.draw(st.lists(st.integers(0, max(0, len(damaged) - 1)), max_size=4)):
+        if damaged:
+            damaged[position] ^= 1 << data.draw(st.integers(0, 7))
+    try:
+        table = from_parquet(bytes(damaged))
+    except UndecodableError:
+        assert bytes(damaged) != sound
+    else:
+        assert table.schema.names == SCHEMA.names
+
+
+@pytest.mark.parametrize("name", ["../outside", "/etc/passwd", "weights/../../outside", ".."])
+def test_names_may_not_lead_out_of_the_log(tmp_path: Path, name: str) -> None:
+    store = open_store(str(tmp_path / "log"))
+    for operation in (store.read, store.list, store.delete, lambda each: store.create(each, b"x")):
+        with pytest.raises(ValueError, match="leads out"):
+            operation(name)
+
+
+class LosesReplies:
+    """A client of an object store that writes, loses the reply, repeats the request and is told the name is taken."""
+
+    def __init__(self, fs: Any) -> None:
+        self._fs = fs
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._fs, name)
+
+    def pipe_file(self, path: str, data: bytes, mode: str) -> None:
+        self._fs.pipe_file(path, data, mode=mode)
+        self._fs.pipe_file(path, data, mode=mode)
+
+
+def test_a_write_whose_reply_was_lost_is_known_as_ones_own(gcs_bucket: str) -> None:
+    store = open_store(f"{gcs_bucket}/{uuid.uuid4().hex}")
+    forgetful = ObjectStore(LosesReplies(store.fs), store.root)
+    assert forgetful.create("claim", b"mine")
+    assert not forgetful.create("claim", b"another's")
+    assert store.read("claim") == b"mine"
+
+
+def test_a_store_out_of_reach_is_an_oserror(gcs_bucket: str) -> None:
+    store = open_store(f"gs://no-such-bucket-{uuid.uuid4().hex}/log")
+    with pytest.raises(OSError, match="no-such-bucket"):
+        store.create("x", b"1")
 
 
 def test_unknown_protocol_is_one_line() -> None:

@@ -8,6 +8,7 @@ from msearch_core.config import make_config
 from msearch_core.errors import UserError
 from msearch_core.session import join, rejoin
 from msearch_core.trial_log import StopRecord, TrialLog, layout
+from tests.test_log_contract import trial
 
 
 @pytest.fixture
@@ -44,6 +45,47 @@ def test_a_larger_budget_extends_the_run_and_a_smaller_one_does_not(table: Path)
     extended = join(config(table, trials=8)).run
     assert (extended.run, extended.extension, extended.trials) == ("0001", 2, 8)
     assert join(config(table, trials=8)).run == extended
+
+
+def test_trials_after_minutes_are_bounded(table: Path) -> None:
+    join(config(table, minutes=5))
+    bounded = join(config(table, trials=20)).run
+    assert (bounded.extension, bounded.trials, bounded.minutes) == (2, 20, None)
+    assert join(config(table, trials=20)).run == bounded
+
+
+def test_a_complete_run_is_not_extended_by_time_alone(table: Path) -> None:
+    joined = join(config(table, trials=2, minutes=1))
+    for slot in (1, 2):
+        joined.log.append(trial(slot))
+    assert join(config(table, trials=2)).run == joined.run
+    assert join(config(table, trials=2, minutes=9)).run == joined.run
+    assert join(config(table, trials=3)).run.trials == 3
+
+
+def test_suggestions_belong_to_a_run(table: Path) -> None:
+    architecture = ["dense(units=32,activation=relu,batch_norm=False)"]
+    assert join(config(table, suggest=[architecture])).run.suggestions == [architecture]
+    assert join(config(table, suggest=[architecture])).run.extension == 1
+    with pytest.raises(UserError, match="began with other suggestions"):
+        join(config(table, suggest=[architecture * 2]))
+
+
+def test_tables_of_one_name_do_not_share_a_log_by_accident(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(table.parent)
+    other = table.parent / "other" / table.name
+    other.parent.mkdir()
+    other.write_text(table.read_text().replace("yes", "perhaps"))
+    join(make_config(data=str(table), target="y"))
+    with pytest.raises(UserError, match="a --name of its own"):
+        join(make_config(data=str(other), target="y"))
+    join(make_config(data=str(other), target="y", name="other"))
+
+
+def test_a_folder_named_like_a_known_set_hides_nothing(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(table.parent)
+    (table.parent / "iris").mkdir()
+    assert join(make_config(data="iris")).run.data["data"] == "iris"
 
 
 def test_more_minutes_extend_a_run_that_time_ended(table: Path) -> None:

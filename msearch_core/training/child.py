@@ -115,7 +115,7 @@ def train(trial: TrialSpec, signals: Signals, watch: Stopwatch) -> TrialResult:
         train_steps.get_concrete_function()
     with watch.timed("warm_start"):
         inheritance = _warm_start(model, trial)
-        progress = _resume(Path(trial.resume), model, optimizer) if trial.resume else Progress()
+        progress = _resume(Path(trial.resume), trial.batch_size, model, optimizer) if trial.resume else Progress()
 
     predict = make_predict(model, problem, training.x.dtype)
     run = TrainingRun(
@@ -128,7 +128,7 @@ def train(trial: TrialSpec, signals: Signals, watch: Stopwatch) -> TrialResult:
         seed=trial.seed,
         steps=trial.steps,
         batch_size=trial.batch_size,
-        save=lambda: save_progress(output / spec.CHECKPOINT, model, optimizer, progress),
+        save=lambda: save_progress(output / spec.CHECKPOINT, trial.batch_size, model, optimizer, progress),
         save_seconds=trial.checkpoint_seconds,
         deadline=watch.began + (trial.time_limit_seconds or float("inf")),
         timed=watch.timed,
@@ -195,17 +195,26 @@ def _state_variables(model: Any, optimizer: Any) -> dict[str, Any]:
     }
 
 
-def save_progress(path: Path, model: Any, optimizer: Any, progress: Progress) -> None:
+def save_progress(path: Path, batch_size: int, model: Any, optimizer: Any, progress: Progress) -> None:
     """Write all that a resumed trial needs to end as an uninterrupted one would."""
     tensors = {name: variable.value.numpy() for name, variable in _state_variables(model, optimizer).items()}
     tensors |= {f"weights/{name}": value for name, value in checkpoints.weights_of(model).items()}
     tensors |= {f"best/{index}": value for index, value in enumerate(progress.best_weights)}
-    state = {"step": progress.step, "curve": progress.curve, "best": progress.best, "seconds": progress.seconds}
+    state = {
+        "batch_size": batch_size,
+        "step": progress.step,
+        "curve": progress.curve,
+        "best": progress.best,
+        "seconds": progress.seconds,
+    }
     checkpoints.save(path, tensors, state)
 
 
-def _resume(path: Path, model: Any, optimizer: Any) -> Progress:
+def _resume(path: Path, batch_size: int, model: Any, optimizer: Any) -> Progress:
+    """Go on from a checkpoint, or from the start if it was made with batches of another size."""
     tensors, state = checkpoints.load(path), checkpoints.load_state(path)
+    if state["batch_size"] != batch_size:
+        return Progress()
     checkpoints.assign_weights(
         model, {name.removeprefix("weights/"): value for name, value in tensors.items() if name.startswith("weights/")}
     )

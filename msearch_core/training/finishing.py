@@ -14,6 +14,7 @@ from msearch_core.training.client import TrainingHost
 from msearch_core.training.spec import WinnerResult, WinnerSpec
 from msearch_core.trial import SCHEMA
 from msearch_core.trial_log import WinnerRecord
+from msearch_core.trial_log.layout import model_folder
 
 
 def last_winner(session: Session) -> WinnerRecord | None:
@@ -87,7 +88,7 @@ def _finish(
         result = WinnerResult(status="failed", error="the process ended without a result")
     if result.status != "completed":
         raise UserError(f"the winner {winner.uid} could not be made into a model: {result.error}")
-    folder = f"models/{winner.uid}"
+    folder = model_folder(winner.uid)
     for name in (spec.MODEL, spec.BUNDLE):
         session.log.store.create(f"{folder}/{name}", (output / name).read_bytes())
     return result, f"{session.log.url}/{folder}"

@@ -243,10 +243,12 @@ def fit(run: TrainingRun, progress: Progress, signals: Signals) -> Fit:
             with run.timed("evaluate"):
                 finite = _evaluate(run, run.predict(validation_x), progress)
             if not finite:
-                return Fit("diverged", f"the model's outputs are not finite at step {stop}", None)
+                return Fit("diverged", f"the outputs or their score are not finite at step {stop}", None)
     with run.timed("evaluate"):
-        if ending == "stopped" and progress.step not in points:
+        if ending == "stopped" and (progress.step not in points or progress.best is None):
             _evaluate(run, run.predict(validation_x), progress)
+        if progress.best is None:
+            return Fit("diverged", f"the model has no finite score at step {progress.step}", None)
         for variable, value in zip(run.model.weights, progress.best_weights, strict=True):
             variable.assign(value)
         outputs = run.predict(validation_x)
@@ -259,6 +261,8 @@ def _evaluate(run: TrainingRun, outputs: np.ndarray, progress: Progress) -> bool
         return False
     value = run.objective.score(run.validation.y, outputs)
     loss = OBJECTIVES[LOSS[run.objective.task]].score(run.validation.y, outputs)
+    if not (math.isfinite(value) and math.isfinite(loss)):
+        return False
     score = (value if run.objective.direction == "max" else -value, -loss)
     progress.curve.append(value)
     if progress.best is None or score > progress.best:

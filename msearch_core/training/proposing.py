@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -55,32 +55,32 @@ class Proposer:
                 return claim
         return None
 
-    def propose(self, slot: int, redraw: int, rng: np.random.Generator) -> Proposal:
-        """What to try in a slot, as a pure function of what was read, the slot and the generator.
+    def proposals(self, slot: int, rng: np.random.Generator) -> Iterator[Proposal]:
+        """What to try in a slot: one proposal after another, should the first ones be refused.
+
+        A pure function of what was read, the slot and the generator.
 
         Args:
             slot: the slot's number; the first ones belong to the suggestions.
-            redraw: how many proposals were refused before.
             rng: the slot's own generator.
         """
         space, name = self.session.space, self.session.search.algorithm
         suggestions = [*map(tuple, self.session.run.suggestions), *space.suggestions]
-        if slot <= len(suggestions) and not redraw:
-            return Proposal(
-                suggestions[slot - 1], space.random_hyperparameters(rng), kind="seed", algorithm="suggestion"
-            )
+        if slot <= len(suggestions):
+            hyperparameters = space.random_hyperparameters(rng)
+            yield Proposal(suggestions[slot - 1], hyperparameters, kind="seed", algorithm="suggestion")
         history = [self.history[uid] for uid in sorted(self.history)]
         pending = [Proposal.from_json(claim.proposal) for claim in self.board.pending()]
-        return dataclasses.replace(ALGORITHMS[name](history, pending, space, rng), algorithm=name)
+        while True:
+            yield dataclasses.replace(ALGORITHMS[name](history, pending, space, rng), algorithm=name)
 
     def _claim(self, slot: int, attempt: int = 1) -> Claim | None:
-        run, uid = self.session.run.run, self.board.uid(slot)
-        rng = np.random.default_rng([self.session.search.seed, int(run), slot, attempt])
-        for redraws in range(MAX_REDRAWS + 1):
-            proposal = self.propose(slot, redraws, rng)
-            refused = self._why_not(proposal)
-            if refused is None and not take_key(self.board.store, run, uid, proposal.key):
-                refused = "it was tried before"
+        uid = self.board.uid(slot)
+        rng = np.random.default_rng([self.session.search.seed, int(self.session.run.run), slot, attempt])
+        draws = self.proposals(slot, rng)
+        for redraws in range(MAX_REDRAWS + 1):  # noqa: B007 - its last value goes into the claim
+            proposal = next(draws)
+            refused = self._why_not(uid, proposal)
             if refused is None:
                 break
         claim = Claim(
@@ -95,8 +95,11 @@ class Proposer:
         )
         return claim if self.board.claim(claim) else None
 
-    def _why_not(self, proposal: Proposal) -> str | None:
-        return self.session.space.why_invalid(proposal.architecture) or self.refusal(proposal)
+    def _why_not(self, uid: str, proposal: Proposal) -> str | None:
+        reason = self.session.space.why_invalid(proposal.architecture) or self.refusal(proposal)
+        if reason is None and not take_key(self.board.store, self.session.run.run, uid, proposal.key):
+            return "it was tried before"
+        return reason
 
     def _take_over(self, uid: str) -> Claim | None:
         claims = self.board.claims

@@ -22,12 +22,21 @@ from msearch_core.training.rows import make_row
 from msearch_core.training.spec import CountResult, CountSpec, Parent, TrialResult, TrialSpec
 from msearch_core.trial import Trial
 from msearch_core.trial_log import MAX_ATTEMPTS, Claim, Heartbeat, Identity
-from msearch_core.trial_log.layout import artefact_file, checkpoint_file, checkpoint_folder, parse_uid
+from msearch_core.trial_log.layout import (
+    artefact_file,
+    checkpoint_file,
+    checkpoint_folder,
+    checkpoint_number,
+    parse_uid,
+)
+from msearch_core.trial_log.patience import patiently
 
 IDLE_SECONDS = 1.0
 """How long to wait before looking again when all slots are taken."""
 LOOK_SECONDS = 2.0
 """How often to look, in mid-trial, whether the run was stopped."""
+HOST_TRIES = 3
+"""A trial whose training host dies is not to blame, and is begun again so often."""
 TIME_LIMIT_SECONDS = 3600.0
 """A trial is ended, evaluated and recorded after this time; well after it, the process is killed."""
 
@@ -66,10 +75,10 @@ class Trainer:
         board = self.proposer.board
         while not self.leaving:
             began = time.monotonic()
-            self.proposer.look()
+            patiently(self.proposer.look, give_up=lambda: self.leaving)
             if board.is_over or board.stopped is not None:
                 return
-            claim = self.proposer.next()
+            claim = patiently(self.proposer.next, give_up=lambda: self.leaving)
             if claim is None:
                 time.sleep(IDLE_SECONDS)
                 continue
@@ -80,7 +89,8 @@ class Trainer:
         """Train a claimed trial and put it on record.
 
         Returns:
-            The row; ``None`` if the trial was handed back because the trainer is leaving.
+            The row; ``None`` if the trial was handed back because the trainer is leaving, or if another trainer that
+            took this one for dead was first.
         """
         started, began = datetime.now(UTC), time.monotonic()
         batch_size = int(self.session.search.settings["batch_size"])
@@ -90,11 +100,11 @@ class Trainer:
         if result.status == "oom" and batch_size > 1 and not self.leaving:
             batch_size //= 2
             result = self._train(claim, parent, output, batch_size)
-        if result.status == "preempted":
-            self.proposer.board.release(claim)
+        if result.status == "preempted" or (result.status == "oom" and self.leaving):
+            patiently(lambda: self.proposer.board.release(claim))
             return None
         trained = time.monotonic()
-        artefacts = self._upload(claim, output)
+        artefacts = patiently(lambda: self._upload(claim, output))
         ancestors = parent.cumulative_steps if parent and result.inherited_fraction else 0
         row = make_row(
             self.session,
@@ -114,11 +124,12 @@ class Trainer:
             },
             started_at=started,
         )
-        self.session.log.append(row)
-        for name in self.session.log.store.list(checkpoint_folder(claim.uid)):
-            self.session.log.store.delete(name)
+        first = patiently(lambda: self.session.log.append(row))
+        with contextlib.suppress(OSError):  # left-overs do no harm
+            for name in self.session.log.store.list(checkpoint_folder(claim.uid)):
+                self.session.log.store.delete(name)
         shutil.rmtree(output, ignore_errors=True)
-        return row
+        return row if first else None
 
     def _without_training(self, claim: Claim) -> TrialResult | None:
         if claim.lost >= MAX_ATTEMPTS:
@@ -148,13 +159,13 @@ class Trainer:
             output=str(output),
         )
         spec.write(asked, output / "spec.json")
-        ended = self._attend(self.host.start("train", output / "spec.json"), claim, output)
-        if ended is None:
-            return TrialResult(status="failed", error=f"did not end within {1.5 * TIME_LIMIT_SECONDS:.0f} seconds")
-        if ended.host_died:
-            # The trial is not to blame, nor is it finished: it goes on from its checkpoint, or from the start.
-            return self._train(claim, parent, output, batch_size)
-        return spec.read_result(output, ended.signal)
+        for _ in range(HOST_TRIES):
+            ended = self._attend(self.host.start("train", output / "spec.json"), claim, output)
+            if ended is None:
+                return TrialResult(status="failed", error=f"did not end within {1.5 * TIME_LIMIT_SECONDS:.0f} seconds")
+            if not ended.host_died:
+                return spec.read_result(output, ended.signal)
+        raise RuntimeError(f"the training host died {HOST_TRIES} times; its own words are above")
 
     def _attend(self, job: Job, claim: Claim, output: Path) -> Exit | None:
         """Wait for the job, pass on what concerns it, and bring its checkpoints to the log.
@@ -180,8 +191,9 @@ class Trainer:
                     if self.proposer.board.stopped is not None:
                         job.signal(signal.SIGUSR1)
                         told = True
-            uploaded = self._upload_checkpoint(claim, output, uploaded)
-        self._upload_checkpoint(claim, output, uploaded)
+            with contextlib.suppress(OSError):  # the next checkpoint may get through
+                uploaded = self._upload_checkpoint(claim, output, uploaded)
+        patiently(lambda: self._upload_checkpoint(claim, output, uploaded))
         return job.poll()
 
     def _upload_checkpoint(self, claim: Claim, output: Path, uploaded: float) -> float:
@@ -190,14 +202,15 @@ class Trainer:
             return uploaded
         store, folder = self.session.log.store, checkpoint_folder(claim.uid)
         older = store.list(folder)
-        store.create(checkpoint_file(claim.uid, claim.attempt, len(older) + 1), path.read_bytes())
-        for name in older[:-1]:
+        number = 1 + max(map(checkpoint_number, older), default=0)
+        store.create(checkpoint_file(claim.uid, claim.attempt, number), path.read_bytes())
+        for name in older:
             store.delete(name)
         return written
 
     def _download_checkpoint(self, claim: Claim, output: Path) -> str | None:
         """Where an earlier attempt left off, if it got that far."""
-        names = self.session.log.store.list(checkpoint_folder(claim.uid))
+        names = self.session.log.store.list(checkpoint_folder(claim.uid)) if claim.attempt > 1 else []
         return self._download(names[-1], output / "resume.safetensors") if names else None
 
     def _parent(self, claim: Claim) -> Outcome | None:

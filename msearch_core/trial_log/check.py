@@ -10,7 +10,7 @@ from typing import Literal
 
 import pyarrow as pa
 
-from msearch_core.trial import SCHEMA, from_parquet, to_parquet
+from msearch_core.trial import SCHEMA, UndecodableError, from_parquet, to_parquet
 from msearch_core.trial_log import layout
 from msearch_core.trial_log.claims import Claim
 from msearch_core.trial_log.records import Record, RunRecord, SearchRecord, StopRecord, WinnerRecord
@@ -117,7 +117,7 @@ class Checker:
         for name, data in self._read(list(uids)):
             try:
                 table = from_parquet(data)
-            except pa.ArrowInvalid:
+            except UndecodableError:
                 table = None
             if table is None or _uids(table) != [uids[name]]:
                 yield Finding("error", name, "cannot be decoded: its slot is void and another one replaces it")
@@ -133,7 +133,7 @@ class Checker:
             number = numbers[name]
             try:
                 table = from_parquet(data)
-            except pa.ArrowInvalid:
+            except UndecodableError:
                 self.corrupt_chunks.add(number)
                 yield Finding("error", name, "cannot be decoded: sealing has stopped; --repair rebuilds it")
                 continue
@@ -173,7 +173,7 @@ class Checker:
         for name, data in self._read([name for name, (uid, _, released) in claims.items() if not released]):
             try:
                 owner = Claim.from_bytes(data).identity
-            except (ValueError, TypeError):
+            except ValueError:
                 yield Finding("note", name, "cannot be read: the next trainer makes another proposal")
                 continue
             uid, attempt, _ = claims[name]
@@ -197,7 +197,7 @@ def repair(store: Store) -> list[str]:
     checker = Checker(store)
     checker.report()
     sealed = {uid for table in checker.chunks.values() for uid in _uids(table)}
-    lost = [table.cast(SCHEMA) for uid, table in sorted(checker.results.items()) if uid not in sealed]
+    lost = [table for uid, table in sorted(checker.results.items()) if uid not in sealed]
     rebuilt = []
     carrier = {0} if layout.CARRIER not in checker.names else set()
     for number in sorted(checker.corrupt_chunks | carrier):

@@ -39,6 +39,12 @@ class Claim(Record):
     refused: str | None = None
     lost: int = 0
 
+    def __post_init__(self) -> None:
+        try:
+            Identity(**self.owner)
+        except TypeError as error:
+            raise ValueError(f"no owner of a claim: {error}") from error
+
     @property
     def identity(self) -> Identity:
         """The owner."""
@@ -101,9 +107,10 @@ class Claims:
 
 def _decode(data: bytes) -> Claim | None:
     try:
-        return Claim.from_bytes(data)
+        claim = Claim.from_bytes(data)
     except ValueError:
         return None
+    return claim if "architecture" in claim.proposal else None
 
 
 def take_key(store: Store, run: str, uid: str, key: str) -> bool:

@@ -13,6 +13,7 @@ _RUN = re.compile(r"\d{4,}")
 _UID = re.compile(r"(?P<run>\d{4,})-(?P<rescore>r?)(?P<number>\d{5,})")
 _CLAIM = re.compile(r"(?P<uid>\d{4,}-r?\d{5,})\.(?P<attempt>\d+)(?P<ending>\.json|\.released)")
 _CHUNK = re.compile(r"(?P<number>\d{8,})\.parquet")
+_RUN_FILE = re.compile(r"(?P<run>\d{4,})\.(?P<extension>\d+)\.json")
 _TRAINER = re.compile(r"[A-Za-z0-9_.-]{1,120}")
 _KEY = re.compile(r"[0-9a-f]{16}")
 
@@ -73,6 +74,12 @@ def check_run(run: str) -> str:
 def run_file(run: str, extension: int) -> str:
     """The record of a run's budget, the n-th one from 1."""
     return f"runs/{check_run(run)}.{extension}.json"
+
+
+def parse_run_file(name: str) -> tuple[str, int] | None:
+    """``(run, extension)`` of the record of a budget, or ``None`` if the file is something else."""
+    found = _RUN_FILE.fullmatch(name.rpartition("/")[2])
+    return (found["run"], int(found["extension"])) if found else None
 
 
 def stop_file(run: str, extension: int) -> str:
@@ -141,6 +148,16 @@ def checkpoint_folder(uid: str) -> str:
 def checkpoint_file(uid: str, attempt: int, number: int) -> str:
     """The n-th checkpoint of a trial; a later one sorts after an earlier one."""
     return f"{checkpoint_folder(uid)}/{number:06d}.{attempt}.safetensors"
+
+
+def checkpoint_number(name: str) -> int:
+    """Which checkpoint of its trial a file is."""
+    return int(name.rpartition("/")[2].partition(".")[0])
+
+
+def model_folder(uid: str) -> str:
+    """The finished model of a winner."""
+    return f"models/{parse_uid(uid)}"
 
 
 def winner_file(number: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import platform
 import threading
 import uuid
@@ -29,7 +30,8 @@ class Identity:
         host: the machine's name, for a person.
         machine: names the running kernel and its process table; equal only where process ids mean the same.
         pid: process id.
-        started: when the process started, in the machine's own reckoning; tells a process from a later one of its id.
+        started: when the process started, by a clock of the machine that is never set; tells a process from a later
+            one of its id.
     """
 
     trainer: str
@@ -43,20 +45,30 @@ class Identity:
         """A new name for the calling process."""
         host = platform.node()
         short = "".join(each for each in host.partition(".")[0] if each.isalnum() or each == "-")[:40] or "host"
-        process = psutil.Process()
-        return cls(
-            f"{short}-{process.pid}-{uuid.uuid4().hex[:6]}", host, _machine(), process.pid, process.create_time()
-        )
+        pid = os.getpid()
+        return cls(f"{short}-{pid}-{uuid.uuid4().hex[:6]}", host, _machine(), pid, start_of(pid))
 
     def known_dead(self) -> bool:
         """Whether the process ran on this very machine and is gone. ``False`` if that cannot be told from here."""
         if self.machine != _machine():
             return False
         try:
-            process = psutil.Process(self.pid)
-            return process.status() == psutil.STATUS_ZOMBIE or abs(process.create_time() - self.started) > 1.0
-        except psutil.NoSuchProcess:
+            gone = psutil.Process(self.pid).status() == psutil.STATUS_ZOMBIE
+            return gone or abs(start_of(self.pid) - self.started) > 1.0
+        except (psutil.NoSuchProcess, FileNotFoundError):
             return True
+
+
+def start_of(pid: int) -> float:
+    """When a process started, such that the value never changes while it lives.
+
+    Raises:
+        psutil.NoSuchProcess or FileNotFoundError: there is no such process.
+    """
+    if platform.system() == "Linux":
+        # psutil adds the time of boot, which moves whenever the clock is set.
+        return float(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+    return float(psutil.Process(pid).create_time())
 
 
 @lru_cache(maxsize=1)
@@ -90,20 +102,17 @@ class Heartbeat:
         """Stop beating and clear the trainer's beats away, so that the folder holds the living and the dead only."""
         self._stop.set()
         self._thread.join(timeout=self._interval)
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(OSError):
             for name in self._store.list(f"heartbeats/{self._trainer}"):
                 self._store.delete(name)
 
     def _run(self) -> None:
         counter = 1
         while not self._stop.wait(self._interval):
-            try:
+            with contextlib.suppress(OSError):  # out of reach; others count no lease time either while it lasts
                 self._beat(counter)
-                if counter > 1:
-                    self._store.delete(layout.heartbeat_file(self._trainer, counter - 2))
-            except Exception:  # noqa: S112 - out of reach; others count no lease time either while it lasts
-                continue
-            counter += 1
+                counter += 1
+                self._store.delete(layout.heartbeat_file(self._trainer, counter - 3))
 
     def _beat(self, counter: int) -> None:
         self._store.create(layout.heartbeat_file(self._trainer, counter), b"")

@@ -29,6 +29,7 @@ class TrialLog:
     def __init__(self, url: str) -> None:
         self.store: Store = open_store(url)
         self._reader = Reader(self.store)
+        self._sealer = Reader(self.store, ("uid",))
         self._table: pa.Table = SCHEMA.empty_table()
 
     @property
@@ -64,12 +65,12 @@ class TrialLog:
 
     def runs(self) -> list[RunRecord]:
         """Every run with its newest budget, oldest first."""
-        newest: dict[str, tuple[int, str]] = {}
+        newest: dict[str, int] = {}
         for name in self.store.list("runs"):
-            run, extension, *rest = name.rpartition("/")[2].split(".")
-            if rest == ["json"]:
-                newest[run] = max(newest.get(run, (0, "")), (int(extension), name))
-        return [RunRecord.from_bytes(self.store.read(name)) for _, (_, name) in sorted(newest.items())]
+            if found := layout.parse_run_file(name):
+                newest[found[0]] = max(found[1], newest.get(found[0], 0))
+        names = [layout.run_file(run, extension) for run, extension in sorted(newest.items())]
+        return [RunRecord.from_bytes(self.store.read(name)) for name in names]
 
     def add_run(self, record: RunRecord) -> bool:
         """Record a new run or an extended budget. Returns ``False`` if another process was first."""
@@ -105,10 +106,11 @@ class TrialLog:
         table = to_table([trial])
         if not self.store.create(layout.result_file(trial.uid), to_parquet(table)):
             return False
-        self._reader.add(table)
-        if sealing.is_due(self._reader):
-            self._reader.refresh(folders=())
-            sealing.seal(self.store, self._reader)
+        self._sealer.add(table)
+        if sealing.is_due(self._sealer):
+            self._sealer.refresh(folders=())
+            sealing.seal(self.store, self._sealer)
+        self._sealer.take()
         return True
 
     def trials(self) -> pd.DataFrame:
@@ -121,10 +123,11 @@ class TrialLog:
     def seal(self) -> int:
         """Compact all results that wait. Returns the number of rows sealed by this call."""
         sealed = 0
-        self._reader.refresh()
-        while self._reader.unsealed and not self._reader.newer:
-            sealed += sealing.seal(self.store, self._reader)
-            self._reader.refresh()
+        self._sealer.refresh()
+        while self._sealer.unsealed and not self._sealer.newer:
+            sealed += sealing.seal(self.store, self._sealer)
+            self._sealer.refresh()
+        self._sealer.take()
         return sealed
 
     def winners(self) -> list[WinnerRecord]:

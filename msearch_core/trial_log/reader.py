@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from msearch_core.errors import UserError
-from msearch_core.trial import SCHEMA, SCHEMA_VERSION, from_parquet
+from msearch_core.trial import SCHEMA, SCHEMA_VERSION, UndecodableError, from_parquet
 from msearch_core.trial_log import layout
 from msearch_core.trial_log.store import Store
 
@@ -81,7 +81,8 @@ class Reader:
         if uid not in self.known:
             self.known.add(uid)
             self.unsealed.add(uid)
-            self._fresh.append(self._select(table))
+            self._note_version(table)
+            self._fresh.append(table.select(self.columns))
 
     def _read_chunks(self) -> None:
         numbers = sorted(number for name in self.store.list("trials") if (number := layout.chunk_number(name)))
@@ -92,15 +93,16 @@ class Reader:
         contents = self.store.read_many(map(layout.chunk_file, new))
         for number in new:
             try:
-                table = self._decode(contents[layout.chunk_file(number)])
-            except (KeyError, pa.ArrowInvalid) as error:
+                table = from_parquet(contents[layout.chunk_file(number)], self._wanted)
+            except (KeyError, UndecodableError) as error:
                 raise CorruptChunkError(self.store.url, layout.chunk_file(number), "cannot be decoded") from error
             uids: list[str] = [str(uid) for uid in table.column("uid").to_pylist()]
             self.unsealed.difference_update(uids)
-            # Rows that were already seen as results are not handed out again.
-            self._fresh.append(
-                self._select(table.filter(pa.array([uid not in self.known for uid in uids], pa.bool_())))
-            )
+            self._note_version(table)
+            if not self.known.isdisjoint(uids):
+                # Rows that were already seen as results are not handed out again.
+                table = table.filter(pa.array([uid not in self.known for uid in uids], pa.bool_()))
+            self._fresh.append(table.select(self.columns))
             self.known.update(uids)
             self.chunks = number
 
@@ -110,28 +112,16 @@ class Reader:
         for name, data in self.store.read_many(new).items():
             uid = uids[name]
             try:
-                table = self._decode(data)
-                valid = table.num_rows == 1 and table.column("uid")[0].as_py() == uid
-            except (KeyError, pa.ArrowInvalid):
+                # Decoded whole, whatever columns are wanted, so that all readers agree on what is void.
+                table = from_parquet(data)
+                valid = table.column("uid").to_pylist() == [uid]
+            except UndecodableError:
                 valid = False
             if valid:
                 self.add(table)
             else:
                 self.void.add(uid)
 
-    def _decode(self, data: bytes) -> pa.Table:
-        return from_parquet(data, self._wanted)
-
-    def _select(self, table: pa.Table) -> pa.Table:
-        """The wanted columns with this version's types, whatever version wrote the table."""
-        if "schema_version" in table.column_names and table.num_rows:
-            version = pc.max(table.column("schema_version")).as_py()
-            self.newer = self.newer or (version or 0) > SCHEMA_VERSION
-        if table.schema.names == self.columns and table.schema.equals(self._schema):
-            return table
-        missing = pa.nulls(table.num_rows)
-        arrays = [
-            (table.column(name) if name in table.column_names else missing).cast(self._schema.field(name).type)
-            for name in self.columns
-        ]
-        return pa.table(arrays, schema=self._schema)
+    def _note_version(self, table: pa.Table) -> None:
+        version = pc.max(table.column("schema_version")).as_py()
+        self.newer = self.newer or (version or 0) > SCHEMA_VERSION

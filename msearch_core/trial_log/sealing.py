@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from msearch_core.trial import SCHEMA, from_parquet, to_parquet
+from msearch_core.trial import from_parquet, to_parquet
 from msearch_core.trial_log import layout
 from msearch_core.trial_log.reader import Reader
 from msearch_core.trial_log.store import Store
@@ -34,6 +34,6 @@ def seal(store: Store, reader: Reader) -> int:
     if not uids or reader.newer:
         return 0
     contents = store.read_many(map(layout.result_file, uids))
-    tables = [from_parquet(contents[layout.result_file(uid)]).cast(SCHEMA) for uid in uids]
+    tables = [from_parquet(contents[layout.result_file(uid)]) for uid in uids]
     created = store.create(layout.chunk_file(reader.chunks + 1), to_parquet(pa.concat_tables(tables)))
     return len(uids) if created else 0

@@ -7,7 +7,7 @@ import contextlib
 import os
 import threading
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import fsspec
@@ -23,14 +23,15 @@ class Store(abc.ABC):
     What every implementation guarantees, and the contract tests check:
 
     * *Atomic*: an object is seen whole or not at all, by readers of any kind, at any moment, whatever is killed.
-    * *Create-only*: of any number of writers that create one name, exactly one is told ``True``, and
-      nothing is overwritten.
+    * *Create-only*: of any number of writers that create one name with bytes of their own, exactly one is told
+      ``True``, and nothing is overwritten.
     * *Durable*: once ``create`` has returned, the object survives the death of the writer and, on a local disk,
       a loss of power.
     * *Fresh*: ``list`` and ``read`` see every object whose ``create`` returned before they were called.
-    * *Honest*: a missing object is ``FileNotFoundError``; any other failure is raised, never read as "nothing there".
+    * *Honest*: a missing object is ``FileNotFoundError``; any other failure is an ``OSError``, never read as "nothing
+      there".
 
-    Names are relative to the folder and use ``/``.
+    Names are relative to the folder, use ``/`` and may not lead out of it.
     """
 
     def __init__(self, fs: fsspec.AbstractFileSystem, root: str) -> None:
@@ -48,7 +49,13 @@ class Store(abc.ABC):
         return False
 
     def path(self, name: str) -> str:
-        """The full path of a name, for the filesystem."""
+        """The full path of a name, for the filesystem.
+
+        Raises:
+            ValueError: the name, which may come from a row, would lead out of the folder.
+        """
+        if name.startswith("/") or ".." in name.split("/"):
+            raise ValueError(f"{name!r} leads out of {self.url}")
         return f"{self.root}/{name}"
 
     @abc.abstractmethod
@@ -201,22 +208,48 @@ class ObjectStore(Store):
         """One conditional PUT; see the base class."""
         path = self.path(name)
         try:
-            self.fs.pipe_file(path, data, mode="create")
-        except FileExistsError:
-            return False
-        except Exception:
-            # The reply may be lost after the write. Whoever finds its own bytes there has won, since each caller
-            # writes something of its own; anything else is reported as it was.
-            if self._holds(path, data):
-                return True
+            with _failures(self.url):
+                self.fs.pipe_file(path, data, mode="create")
+        except OSError:
+            # The reply may be lost after the write, and the client may have repeated the request by itself and been
+            # told that the name is taken. Whoever finds its own bytes there has won.
+            try:
+                return self.read(name) == data
+            except OSError:
+                pass
             raise
         return True
 
-    def _holds(self, path: str, data: bytes) -> bool:
-        try:
-            return bool(self.fs.cat_file(path) == data)
-        except Exception:  # the store is out of reach: the first error says why
-            return False
+    def read(self, name: str) -> bytes:
+        """The bytes of an object; see the base class."""
+        with _failures(self.url):
+            return super().read(name)
+
+    def read_many(self, names: Iterable[str]) -> dict[str, bytes]:
+        """The bytes of those objects that exist, in one batch; see the base class."""
+        with _failures(self.url):
+            return super().read_many(names)
+
+    def list(self, folder: str) -> list[str]:
+        """All names below a folder; see the base class."""
+        with _failures(self.url):
+            return super().list(folder)
+
+    def delete(self, name: str) -> None:
+        """Remove an object; see the base class."""
+        with _failures(self.url):
+            super().delete(name)
+
+
+@contextlib.contextmanager
+def _failures(url: str) -> Iterator[None]:
+    """Turn the errors of the many clients into the one that stands for a store that does not do as it is told."""
+    try:
+        yield
+    except OSError:
+        raise
+    except Exception as error:
+        raise OSError(f"{url}: {type(error).__name__}: {error}") from error
 
 
 def open_store(url: str) -> Store:
