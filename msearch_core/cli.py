@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Iterator
 from enum import StrEnum
@@ -22,7 +23,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-console = Console()
+console = Console(markup=False, highlight=False)
 
 
 class Format(StrEnum):
@@ -79,13 +80,15 @@ def search(
 def _run_search(config: Any) -> None:
     from flows.launch import LaunchedSearch
     from msearch_core.algorithms.history import COLUMNS
-    from msearch_core.progress import Progress, follow
+    from msearch_core.progress import Progress, follow, short
 
+    # Whoever ends the command in another way than by Ctrl-C wants the same: an orderly end.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with LaunchedSearch(config) as launched:
         try:
             joined = launched.joined()
             console.print(
-                f"{joined.log.search().name}: run {joined.run.run} in {_path(joined.log.url)}", soft_wrap=True
+                f"{joined.log.search().name}: run {joined.run.run} in {short(joined.log.url)}", soft_wrap=True
             )
             if joined.over:
                 console.print("nothing left to do; a larger --trials or --minutes goes on with it")
@@ -110,12 +113,12 @@ def _while(launched: Any) -> Iterator[bool]:
 def _show_winner(log: Any, run: str) -> None:
     import pyarrow as pa
 
-    from msearch_core.progress import show_winner
+    from msearch_core.progress import short, show_winner
     from msearch_core.trial import SCHEMA, from_table
 
     winner = next((each for each in reversed(log.winners()) if each.run == run), None)
     if winner is None:
-        raise UserError(f"no trial has a score; see: msearch trials {_path(log.url)}")
+        raise UserError(f"no trial has a score; see: msearch trials {short(log.url)}")
     frame = log.trials()
     (row,) = from_table(pa.Table.from_pandas(frame[frame["uid"] == winner.uid], SCHEMA, preserve_index=False))
     show_winner(log, row, winner, console)
@@ -264,10 +267,6 @@ def algorithms() -> None:
     console.print(table)
 
 
-def _path(url: str) -> str:
-    return url.removeprefix("file://")
-
-
 def main() -> None:
     """Run the command line. An error that the user can mend is one line, with exit code 2."""
     try:
@@ -278,6 +277,8 @@ def main() -> None:
         message = error.format_message() if hasattr(error, "format_message") else str(error)
     except KeyboardInterrupt:
         sys.exit(130)
+    except OSError as error:
+        message = str(error)
     sys.stderr.write(f"msearch: {message}\n")
     sys.exit(2)
 

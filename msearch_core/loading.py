@@ -28,10 +28,17 @@ def load_space(reference: str) -> SearchSpace:
         UserError: there is no such module, file or attribute, it is not a space, or its folder is not allowed.
     """
     location, _, attribute = reference.partition(":")
-    if location.endswith(".py"):
-        module = _from_file(Path(location))
-    else:
-        module = _from_name(f"search_spaces.{location}" if location.isidentifier() and not attribute else location)
+    try:
+        if location.endswith(".py"):
+            module = _from_file(Path(location))
+        elif all(part.isidentifier() for part in location.split(".")):
+            module = _from_name(f"search_spaces.{location}" if "." not in location and not attribute else location)
+        else:
+            raise UserError(f"{reference!r} names no search space; `msearch spaces` lists those there are")
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(f"the search space {reference!r} cannot be loaded: {type(error).__name__}: {error}") from error
     found = getattr(module, attribute or "space", None)
     if not isinstance(found, SearchSpace):
         raise UserError(f"{reference!r} is not a search space; expected a SearchSpace named {attribute or 'space'!r}")

@@ -34,31 +34,29 @@ class Progress:
     Attributes:
         search: the search.
         board: the run.
-        found: the trials so far, in the order in which they were read.
+        best: the best trial so far.
     """
 
     search: SearchRecord
     board: Board
-    found: list[Outcome] = field(default_factory=list)
+    best: Outcome | None = None
     _began: float = field(default_factory=time.monotonic)
     _first: int | None = None
     _seen: dict[str, float] = field(default_factory=dict)
 
     def look(self) -> list[Outcome]:
         """Read what is new; returns the trials that have ended since the last look."""
-        self.board.look()
+        try:
+            self.board.look()
+        except OSError:  # out of reach for the moment: the search itself goes on
+            return []
         new = outcomes(self.board.take(), self.board.run)
-        self.found += new
+        self.best = next(iter(best([*([self.best] if self.best else []), *new], 1)), None)
         if self._first is None:
             self._first = self.board.done
         now = time.monotonic()
         self._seen = {claim.uid: self._seen.get(claim.uid, now) for claim in self.board.pending()}
         return new
-
-    @property
-    def best(self) -> Outcome | None:
-        """The best trial so far."""
-        return next(iter(best(self.found, 1)), None)
 
     def score(self, outcome: Outcome) -> str:
         """A trial's objective as it stands in its row."""
@@ -137,9 +135,9 @@ def show_winner(log: TrialLog, trial: Trial, winner: WinnerRecord, console: Cons
     times = "once" if winner.test_openings == 1 else f"{winner.test_openings} times in this log"
     table.add_row("", Text(f"the test split was opened {times}", style="dim"))
     console.print(Panel(table, title="winner", title_align="left", expand=False))
-    console.print(f"model:       {_short(winner.model)}", soft_wrap=True)
-    console.print(f"use it:      msearch predict {_short(log.url)} DATA", soft_wrap=True)
-    console.print(f"all trials:  msearch trials {_short(log.url)}", soft_wrap=True)
+    console.print(f"model:       {short(winner.model)}", soft_wrap=True)
+    console.print(f"use it:      msearch predict {short(log.url)} DATA", soft_wrap=True)
+    console.print(f"all trials:  msearch trials {short(log.url)}", soft_wrap=True)
 
 
 def _scores(scores: object, objective: str | None, standard_error: float | None) -> str:
@@ -150,7 +148,7 @@ def _scores(scores: object, objective: str | None, standard_error: float | None)
     return f"{objective} {first:.4f}{error}" + (f"  ({rest})" if rest else "") if first is not None else rest
 
 
-def _short(url: str) -> str:
+def short(url: str) -> str:
     """A local path as the user would type it."""
     return url.removeprefix("file://")
 

@@ -347,23 +347,24 @@ def _digest(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _source(function: Callable[..., Any]) -> dict[str, str]:
-    """The code of a function, and the functions and constants of its own package that it uses, by name.
+def _source(function: Callable[..., Any]) -> list[str]:
+    """The code of a function, and the functions and constants of its own package that it uses.
 
     Comments, docstrings and layout are left out, so that only a change of meaning changes it.
     """
-    package, found = function.__module__.partition(".")[0], {}
-    waiting = [function]
+    package = function.__module__.partition(".")[0]
+    waiting, seen, sources = [function], {function}, set()
     while waiting:
         each = waiting.pop()
-        found[each.__qualname__] = _without_layout(inspect.getsource(each))
+        sources.add(_without_layout(inspect.getsource(each)))
         for name in each.__code__.co_names:
             used = each.__globals__.get(name)
             if isinstance(used, str | int | float | tuple):
-                found[name] = repr(used)
-            elif inspect.isfunction(used) and used.__module__.startswith(package) and used.__qualname__ not in found:
+                sources.add(f"{name} = {used!r}")
+            elif inspect.isfunction(used) and used.__module__.partition(".")[0] == package and used not in seen:
+                seen.add(used)
                 waiting.append(used)
-    return found
+    return sorted(sources)
 
 
 def _without_layout(source: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
+import sys
 import time
 import urllib.request
 import uuid
@@ -52,11 +53,33 @@ def gcs_bucket() -> Iterator[str]:
     del os.environ["STORAGE_EMULATOR_HOST"]
 
 
-@pytest.fixture(params=["local", "memory", "gcs"])
+@pytest.fixture(scope="session")
+def s3_bucket() -> Iterator[str]:
+    """A bucket on moto's server, which honours conditional PUTs."""
+    pytest.importorskip("s3fs")
+    url = f"http://127.0.0.1:{(port := free_port())}"
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    credentials = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
+    os.environ.update(credentials, AWS_ENDPOINT_URL=url)
+    for _ in range(200):
+        try:
+            urllib.request.urlopen(urllib.request.Request(f"{url}/bucket", method="PUT")).close()
+            break
+        except OSError:
+            time.sleep(0.05)
+    yield "s3://bucket"
+    server.kill()
+    server.wait()
+    for name in (*credentials, "AWS_ENDPOINT_URL"):
+        del os.environ[name]
+
+
+@pytest.fixture(params=["local", "memory", "gcs", "s3"])
 def log_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """A place for a log that does not exist yet, on each filesystem in turn."""
     if request.param == "local":
         return str(tmp_path / "log")
     if request.param == "memory":
         return f"memory://{uuid.uuid4().hex}"
-    return f"{request.getfixturevalue('gcs_bucket')}/{uuid.uuid4().hex}"
+    return f"{request.getfixturevalue(f'{request.param}_bucket')}/{uuid.uuid4().hex}"

@@ -73,6 +73,8 @@ def bad(tmp_path: Path) -> Path:
     (tmp_path / "file").write_text("in the way")
     (tmp_path / "suggest.json").write_text('[["dense(units=7)"]]')
     (tmp_path / "config.toml").write_text("trails = 3\n")
+    (tmp_path / "broken.py").write_text("1 / 0\n")
+    (tmp_path / "spaceless.py").write_text("print('hello')\n")
     return tmp_path
 
 
@@ -84,6 +86,9 @@ def bad(tmp_path: Path) -> Path:
         (["good.csv"], "--target"),
         (["good.csv", "--target", "z"], "'z'"),
         (["good.csv", "--target", "y", "--space", "nowhere"], "msearch spaces"),
+        (["good.csv", "--target", "y", "--space", "..."], "msearch spaces"),
+        (["good.csv", "--target", "y", "--space", "broken.py"], "ZeroDivisionError"),
+        (["good.csv", "--target", "y", "--space", "spaceless.py"], "'space'"),
         (["good.csv", "--target", "y", "--algorithm", "psychic"], "coordinate_descent"),
         (["good.csv", "--target", "y", "--objective", "beauty"], "accuracy"),
         (["good.csv", "--target", "y", "--trials", "0"], "--trials"),
