@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from flows import lifeline
 from flows.parameters import TrainerParameters
 from msearch_core.config import SearchConfig
 from msearch_core.session import Session
 
+if TYPE_CHECKING:
+    from prefect.client.orchestration import PrefectClient
+
 MAX_DEATHS = 3
 """A search fails when as many trainers in a row die without a new row in between, for each of its trainers."""
 GRACE_SECONDS = 25.0
 BEGIN_SECONDS = 120.0
+LOOK_SECONDS = 0.5
 MAX_LOCAL_TRAINERS = 4
 """So many run where the user gives no number and there are cores enough."""
 
@@ -50,8 +55,12 @@ class Trainers(Protocol):
             TrainersFailedError: they die and nothing gets done.
         """
 
-    def stop(self) -> None:
-        """Make them hand back their trials and end."""
+    def stop(self, patience: float = 0.0) -> None:
+        """Make them hand back their trials and end.
+
+        Args:
+            patience: seconds in which they may end by themselves, as they do when the run is over.
+        """
 
 
 def local_trainers(config: SearchConfig, session: Session) -> LocalTrainers:
@@ -103,26 +112,36 @@ class LocalTrainers:
         self._deaths = Deaths(count)
         self._folder = tempfile.TemporaryDirectory(prefix="msearch-trainers-")
         self._processes: list[subprocess.Popen[str] | None] = [None] * count
-        self._started = 0
+        self._logs = [Path(self._folder.name) / f"{index}.log" for index in range(count)]
+        self._left: set[int] = set()
 
     def start(self) -> None:
         """Start all of them; see the protocol."""
         for index, process in enumerate(self._processes):
             if process is None:
-                self._processes[index] = self._launch()
+                self._launch(index)
 
     def tend(self, rows: int) -> None:
         """Replace those that died; see the protocol."""
         for index, process in enumerate(self._processes):
             if process is None or process.poll() is None:
                 continue
-            self._deaths.count(rows, self._last_words(process))
+            if process.returncode == 0 and index not in self._left:
+                # It found nothing left to do, which the next look at the log will most likely confirm.
+                self._left.add(index)
+                continue
+            self._left.discard(index)
+            self._deaths.count(rows, self._last_words(index, process.returncode))
             lifeline.stop(process, 0)
-            self._processes[index] = self._launch()
+            self._launch(index)
 
-    def stop(self) -> None:
+    def stop(self, patience: float = 0.0) -> None:
         """Make them hand back their trials and end; see the protocol."""
         running = [process for process in self._processes if process]
+        deadline = time.monotonic() + patience
+        for process in running:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(max(0.0, deadline - time.monotonic()))
         for process in running:
             if process.poll() is None:
                 process.terminate()
@@ -132,17 +151,17 @@ class LocalTrainers:
         self._processes = [None] * len(self._processes)
         self._folder.cleanup()
 
-    def _launch(self) -> subprocess.Popen[str]:
-        self._started += 1
-        log = Path(self._folder.name) / f"{self._started}.log"
-        return lifeline.start("flows.local_trainer", message=self._parameters.model_dump_json(), log=log)
+    def _launch(self, index: int) -> None:
+        self._processes[index] = lifeline.start(
+            "flows.local_trainer", message=self._parameters.model_dump_json(), log=self._logs[index]
+        )
 
-    def _last_words(self, process: subprocess.Popen[str]) -> str:
-        logs = sorted(Path(self._folder.name).glob("*.log"), key=lambda path: path.stat().st_mtime)
-        lines = [line for log in logs[-1:] for line in log.read_text(errors="replace").splitlines() if line.strip()]
-        if lines:
-            print("\n".join(lines[-30:]), file=sys.stderr)  # noqa: T201 - into the search's own log
-        return lines[-1].strip() if lines else f"exit code {process.returncode}"
+    def _last_words(self, index: int, code: int) -> str:
+        """What a dead trainer said last; all of its words go into the search's own log."""
+        words = self._logs[index].read_text(errors="replace").strip()
+        self._logs[index].unlink()
+        sys.stderr.write(f"trainer {index} ended with code {code}:\n{words}\n")
+        return (words.splitlines() or [f"exit code {code}"])[-1].strip()
 
 
 class PoolTrainers:
@@ -171,9 +190,9 @@ class PoolTrainers:
         """Replace those that died; see the protocol."""
         asyncio.run(self._tend(rows))
 
-    def stop(self) -> None:
+    def stop(self, patience: float = 0.0) -> None:
         """Cancel those that have not ended; see the protocol."""
-        asyncio.run(self._cancel())
+        asyncio.run(self._stop(patience))
 
     @property
     def waits(self) -> str | None:
@@ -187,6 +206,7 @@ class PoolTrainers:
         )
 
     async def _dispatch(self) -> None:
+        from prefect.context import TagsContext
         from prefect.deployments import arun_deployment
 
         for index, run in enumerate(self._runs):
@@ -195,6 +215,7 @@ class PoolTrainers:
                     self._deployment,
                     parameters={"parameters": self._parameters.model_dump()},
                     timeout=0,
+                    tags=TagsContext.get().current_tags,
                     as_subflow=True,
                 )
                 self._runs[index] = str(created.id)
@@ -211,16 +232,26 @@ class PoolTrainers:
                     continue
                 self._begun = self._begun or not (state.is_scheduled() or state.is_pending())
                 if state.is_final():
-                    self._deaths.count(rows, state.message or state.name or "")
                     self._runs[index] = None
+                    if not state.is_completed():
+                        self._deaths.count(rows, state.message or state.name or "")
         await self._dispatch()
 
-    async def _cancel(self) -> None:
+    async def _stop(self, patience: float) -> None:
         from prefect import get_client
         from prefect.states import Cancelling
 
+        deadline = time.monotonic() + patience
         async with get_client() as client:
             for run in filter(None, self._runs):
-                state = (await client.read_flow_run(run)).state  # type: ignore[arg-type]
-                if state is not None and not state.is_final():
-                    await client.set_flow_run_state(run, Cancelling(), force=True)
+                while not await _has_ended(client, run):
+                    if time.monotonic() >= deadline:
+                        await client.set_flow_run_state(run, Cancelling())
+                        break
+                    await asyncio.sleep(LOOK_SECONDS)
+        self._runs = [None] * self.count
+
+
+async def _has_ended(client: PrefectClient, run: str) -> bool:
+    state = (await client.read_flow_run(run)).state  # type: ignore[arg-type]
+    return state is None or state.is_final()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from flows.dispatch import LocalTrainers
+    from msearch_core.session import Session
     from msearch_core.training.client import TrainingHost
 
 
@@ -21,10 +22,12 @@ class Handover:
     Attributes:
         host: the training host of a trainer process.
         trainers: the trainer processes of a search process.
+        session: the run that a search process has joined.
     """
 
     host: TrainingHost | None = None
     trainers: LocalTrainers | None = None
+    session: Session | None = None
 
 
 HANDOVER = Handover()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -90,7 +91,15 @@ class LaunchedSearch:
         return Joined(log, run, event["over"])
 
     def is_running(self) -> bool:
-        """Whether the search is still at work."""
+        """Whether the search is still at work.
+
+        Raises:
+            UserError: the server that was brought up for it has died, and with it all that Prefect shows.
+        """
+        if self._server and not self._server.is_alive():
+            raise UserError(
+                f"Prefect's server died; the same command goes on with the search (details: {self.log_file})"
+            )
         return self._process.poll() is None
 
     def wait(self) -> None:
@@ -131,7 +140,12 @@ def _code_path(space: str | None) -> dict[str, str]:
 def _new_log_file() -> Path:
     """A file for the processes' output; the oldest ones are removed."""
     folder = platformdirs.user_log_path("msearch")
-    folder.mkdir(parents=True, exist_ok=True)
-    for old in sorted(folder.glob("search-*.log"))[:-KEPT_LOGS]:
-        old.unlink(missing_ok=True)
-    return folder / f"search-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for old in sorted(folder.glob("search-*.log"))[:-KEPT_LOGS]:
+            old.unlink(missing_ok=True)
+        file = folder / f"search-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
+        file.touch()
+    except OSError:  # no home to write to
+        file = Path(tempfile.mkdtemp(prefix="msearch-log-")) / "search.log"
+    return file

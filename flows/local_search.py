@@ -7,41 +7,56 @@ It tells its parent what happens in JSON objects on standard output, one a line:
 from __future__ import annotations
 
 import json
+import os
 import sys
 from typing import Any
 
 from msearch_core.errors import UserError
 
 
-def tell(**event: Any) -> None:
-    """Send an event to the parent."""
-    print(json.dumps(event), flush=True)  # noqa: T201 - the parent listens
+class Parent:
+    """Where events go: the standard output that the process was started with.
+
+    From then on, whatever else is printed, by a user's own space for instance, goes to standard error.
+    """
+
+    def __init__(self) -> None:
+        self._events = os.fdopen(os.dup(1), "w")
+        os.dup2(2, 1)
+
+    def tell(self, **event: Any) -> None:
+        """Send an event."""
+        self._events.write(json.dumps(event) + "\n")
+        self._events.flush()
 
 
 def main() -> None:
     """Run the search whose ``SearchConfig`` stands on the first line of standard input."""
     from flows import lifeline
 
+    parent = Parent()
     line = sys.stdin.readline()
     lifeline.watch()
     try:
-        _run(line)
+        _run(line, parent)
     except UserError as error:
-        tell(refused=str(error))
+        parent.tell(refused=str(error))
         sys.exit(2)
 
 
-def _run(line: str) -> None:
+def _run(line: str, parent: Parent) -> None:
     from msearch_core.config import SearchConfig
     from msearch_core.session import join
     from msearch_core.training.finishing import last_winner
 
     config = SearchConfig.model_validate_json(line)
+    if config.pool:
+        _check_pool(config.pool)
     session = join(config)
-    board = session.log.board(session.run)
+    board = session.log.board(session.run, ("uid", "run"))
     board.look()
     over = board.is_over and last_winner(session) is not None
-    tell(joined={"log": session.log.url, "run": session.run.run, "over": over})
+    parent.tell(joined={"log": session.log.url, "run": session.run.run, "over": over})
     if over:
         return
 
@@ -56,11 +71,20 @@ def _run(line: str) -> None:
     from flows.prefect_api import wait_for_api, without_heartbeats
     from flows.search import search
 
-    HANDOVER.trainers = trainers
+    HANDOVER.trainers, HANDOVER.session = trainers, session
     wait_for_api()
     with without_heartbeats():
         state = search(config, return_state=True)
-    tell(ended={"state": state.name, "message": state.message})
+    parent.tell(ended={"state": state.name, "message": state.message})
+
+
+def _check_pool(pool: str) -> None:
+    """Refuse a pool that cannot be used before anything is written."""
+    from flows.pools import trainer_deployment
+    from flows.prefect_api import wait_for_api
+
+    wait_for_api()
+    trainer_deployment(pool)
 
 
 if __name__ == "__main__":

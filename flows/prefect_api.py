@@ -42,6 +42,10 @@ class EmbeddedServer:
             "flows.server", str(port), log=log, environment=self.environment
         )
 
+    def is_alive(self) -> bool:
+        """Whether the server's process is there."""
+        return self._process.poll() is None
+
     def stop(self) -> None:
         """End the server and remove its database."""
         lifeline.stop(self._process, 5.0)

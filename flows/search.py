@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from logging import Logger
 from pathlib import Path
 from typing import Any, cast
+from uuid import UUID
 
 from prefect import flow, get_run_logger, tags, task
 from prefect.artifacts import create_progress_artifact, create_table_artifact, update_progress_artifact
@@ -23,15 +24,19 @@ from flows.dispatch import PoolTrainers, Trainers, TrainersFailedError, cores, l
 from flows.handover import HANDOVER
 from flows.parameters import TrainerParameters
 from flows.pools import trainer_deployment
-from msearch_core.algorithms.history import COLUMNS, best, outcomes
+from msearch_core.algorithms.history import COLUMNS, Outcome, best, outcomes
 from msearch_core.config import SearchConfig
+from msearch_core.errors import UserError
 from msearch_core.session import Session, join
 from msearch_core.training.client import TrainingHost
 from msearch_core.training.finishing import name_winner
 from msearch_core.trial_log import Board, StopRecord, WinnerRecord
+from msearch_core.trial_log.patience import patiently
 
 LOOK_SECONDS = 1.0
 ARTIFACT_SECONDS = 15.0
+END_SECONDS = 10.0
+LEADERBOARD = 20
 
 
 class Finisher:
@@ -68,36 +73,49 @@ def search(config: SearchConfig) -> State[Any]:
     started again at any time, anywhere. SIGTERM makes it stop its trainers and end; the same call goes on later.
     """
     logger = cast(Logger, get_run_logger())
-    session = join(config)
+    session = HANDOVER.session or join(_for_pool(config))
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     trainers = HANDOVER.trainers or dispatch(config, session)
     with ExitStack() as stack, tags(f"msearch:{session.search.name}", f"run:{session.run.run}"):
         finisher = Finisher(session, stack)
+        stack.callback(trainers.stop)
         logger.info("log %s, run %s: %d trials", session.log.url, session.run.run, session.run.trials)
         try:
-            trainers.start()
             board = watch(session, trainers, finisher, stopping, logger)
         except TrainersFailedError as error:
             return Failed(message=str(error))
-        finally:
-            trainers.stop()
         if not board.is_over:
             return Cancelled(
                 message=f"{board.done} of {session.run.trials} trials are on record; start it again to go on"
             )
         session.log.seal()
         named = winner(finisher.name_winner)
+        # They have seen that the run is over, and are about to end or have done so.
+        trainers.stop(END_SECONDS)
     if named is None:
         return Failed(message=f"none of the {board.done} trials has a score; see: msearch trials {session.log.url}")
     return Completed(message=f"the winner is {named.uid}: validation {named.validation}, test {named.test}")
 
 
+def own_pool() -> str | None:
+    """The work pool that this flow run was given to, if it was."""
+    context = FlowRunContext.get()
+    return context.flow_run.work_pool_name if context and context.flow_run else None
+
+
+def _for_pool(config: SearchConfig) -> SearchConfig:
+    """Refuse a log that only the worker's own temporary folder would hold."""
+    if own_pool() and not (config.log and ("://" in config.log or Path(config.log).is_absolute())):
+        raise UserError(
+            "a search on a work pool needs a log that every trainer can write: give a URL or an absolute path"
+        )
+    return config
+
+
 def dispatch(config: SearchConfig, session: Session) -> Trainers:
     """The trainers that the search asks for: on the work pool named, on the search's own, or in local processes."""
-    context = FlowRunContext.get()
-    own_pool = context.flow_run.work_pool_name if context and context.flow_run else None
-    pool = config.pool or own_pool
+    pool = config.pool or own_pool()
     if pool is None:
         return local_trainers(config, session)
     parameters = TrainerParameters(log=session.log.url, run=session.run.run, data=None, threads=None)
@@ -107,11 +125,11 @@ def dispatch(config: SearchConfig, session: Session) -> Trainers:
 def watch(session: Session, trainers: Trainers, finisher: Finisher, stopping: threading.Event, logger: Logger) -> Board:
     """Look at the log until the run is over or the search is told to stop, and keep trainers at work."""
     board = session.log.board(session.run, COLUMNS)
-    artifacts = Artifacts(session)
+    artifacts = Artifacts(session, logger)
     began = time.monotonic()
     told = False
     while True:
-        board.look()
+        patiently(board.look, give_up=stopping.is_set)
         artifacts.update(board)
         if board.is_over or stopping.is_set():
             return board
@@ -119,6 +137,7 @@ def watch(session: Session, trainers: Trainers, finisher: Finisher, stopping: th
         if board.record.minutes is not None and minutes >= board.record.minutes and board.stopped is None:
             session.log.stop(board.record, StopRecord(reason=f"{board.record.minutes:g} minutes", minutes=minutes))
         if board.stopped is None:
+            trainers.start()
             trainers.tend(board.done)
         if board.stopped is not None or board.record.trials - board.done <= 2 * trainers.count:
             finisher.prepare()
@@ -129,23 +148,33 @@ def watch(session: Session, trainers: Trainers, finisher: Finisher, stopping: th
 
 
 class Artifacts:
-    """The progress and the leaderboard as Prefect shows them."""
+    """The progress and the leaderboard as Prefect shows them. A server that does not answer stops no search."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, logger: Logger) -> None:
         self._session = session
-        self._outcomes: list[Any] = []
+        self._logger = logger
+        self._found: list[Outcome] = []
         self._shown = float("-inf")
         self._key = "".join(each if each.isalnum() else "-" for each in session.search.name.lower()).strip("-")
-        self._progress = create_progress_artifact(0.0, key=f"progress-{self._key}", description="trials on record")
+        self._progress: UUID | None = None
 
     def update(self, board: Board) -> None:
         """Bring them up to date if that was a while ago, or if the run is over."""
-        self._outcomes += outcomes(board.take(), board.run)
+        self._found = best([*self._found, *outcomes(board.take(), board.run)], LEADERBOARD)
         now = time.monotonic()
         if now - self._shown < ARTIFACT_SECONDS and not board.is_over:
             return
         self._shown = now
-        update_progress_artifact(self._progress, min(100.0, 100.0 * board.done / board.record.trials))  # type: ignore[arg-type]
+        try:
+            self._publish(min(100.0, 100.0 * board.done / board.record.trials))
+        except Exception as error:
+            self._logger.warning("Prefect does not take the artifacts: %s", error)
+
+    def _publish(self, percent: float) -> None:
+        if self._progress is None:
+            created = create_progress_artifact(percent, key=f"progress-{self._key}", description="trials on record")
+            self._progress = cast(UUID, created)
+        update_progress_artifact(self._progress, percent)
         rows = [
             {
                 "trial": each.uid,
@@ -153,6 +182,6 @@ class Artifacts:
                 "parameters": each.parameters,
                 "blocks": " > ".join(each.architecture),
             }
-            for each in best(self._outcomes, 20)
+            for each in self._found
         ]
         create_table_artifact(rows, key=f"leaderboard-{self._key}", description=self._session.search.objective)

@@ -6,6 +6,7 @@ anything is recorded in it, and later searches start from a copy.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import socket
@@ -38,7 +39,8 @@ class Server(uvicorn.Server):
         """Start serving, after the application's own start-up."""
         await super().startup(sockets)
         if self.started and not self._template.exists():
-            keep(self._database, self._template)
+            with contextlib.suppress(OSError):  # no cache to write to: the next start is as slow as this one
+                keep(self._database, self._template)
 
 
 def keep(database: Path, template: Path) -> None:

@@ -52,17 +52,25 @@ class Workplace:
             **(environment or {}),
         }
 
-    def start(self, *command: str, cwd: Path | None = None) -> subprocess.Popen[str]:
-        """Start a Python module with arguments; its standard error goes to this process's own, which pytest keeps."""
-        return subprocess.Popen(
-            [sys.executable, "-m", *command],
-            cwd=cwd or self.folder,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
+    def start(self, *command: str, cwd: Path | None = None, output: Path | None = None) -> subprocess.Popen[str]:
+        """Start a Python module with arguments. Its standard error is this process's own, which pytest keeps.
+
+        Args:
+            command: the module and its arguments.
+            cwd: where, if not in the folder.
+            output: the file that both its outputs go to, for a process that nobody listens to.
+        """
+        with (output or Path(os.devnull)).open("ab") as file:
+            return subprocess.Popen(
+                [sys.executable, "-m", *command],
+                cwd=cwd or self.folder,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=file if output else subprocess.PIPE,
+                stderr=file if output else None,
+                text=True,
+                start_new_session=True,
+            )
 
     def msearch(self, *arguments: str) -> subprocess.Popen[str]:
         return self.start("msearch_core.cli", *arguments)
@@ -105,6 +113,14 @@ def _marker_of(process: psutil.Process) -> str | None:
 def _kill(process: psutil.Process) -> None:
     with suppress(psutil.NoSuchProcess):
         process.kill()
+
+
+def is_alive(process_id: int) -> bool:
+    """Whether a process is there; one that is dead but that nobody has asked for is not."""
+    try:
+        return bool(psutil.Process(process_id).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def finish(process: subprocess.Popen[str], code: int = 0) -> str:
