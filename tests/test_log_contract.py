@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from msearch_core.errors import UserError
-from msearch_core.trial import SCHEMA, Trial, UndecodableError, from_parquet, to_parquet, to_table
+from msearch_core.trial import SCHEMA, Trial, UndecodableError, from_parquet, from_table, to_parquet, to_table
 from msearch_core.trial_log import RunRecord, SearchRecord, TrialLog, layout
+from msearch_core.trial_log.check import Checker
 from msearch_core.trial_log.store import ObjectStore, open_store
 
 
@@ -234,3 +236,64 @@ def test_unknown_protocol_is_one_line() -> None:
 def test_paths_are_made_from_checked_uids_only(uid: str) -> None:
     with pytest.raises(ValueError, match="no trial uid"):
         layout.result_file(uid)
+
+
+class TestOtherVersions:
+    def newer(self, slot: int) -> bytes:
+        """A row as a later version may write it: another schema version and a column of its own."""
+        table = to_table([trial(slot, schema_version=2)]).append_column("colour", pa.array(["red"]))
+        return to_parquet(table)
+
+    def test_newer_rows_are_read_and_not_rewritten(self, log_url: str) -> None:
+        log = TrialLog(log_url)
+        log.append(trial(1))
+        log.store.create(layout.result_file("0001-000002"), self.newer(2))
+        fresh = TrialLog(log_url)
+        assert fresh.trials()["uid"].tolist() == ["0001-000001", "0001-000002"]
+        assert list(fresh.trials().columns) == SCHEMA.names
+        assert fresh.seal() == 0, "this version would drop what it does not know"
+        board = log.board(run_record(5))
+        board.look()
+        assert board.seal_if_due() == 0
+        assert board.done == 2
+
+    def test_older_rows_lack_columns(self, log_url: str) -> None:
+        log = TrialLog(log_url)
+        older = to_table([trial(1, schema_version=0)]).drop_columns(["flops", "extra", "peak_mb"])
+        log.store.create(layout.result_file("0001-000001"), to_parquet(older))
+        assert log.trials()["flops"].isna().all()
+        assert log.seal() == 1
+        assert TrialLog(log_url).trials()["uid"].tolist() == ["0001-000001"]
+
+
+GOLDEN = Path(__file__).parent / "golden" / "log-1"
+
+
+class TestGoldenLog:
+    """A log that version 1 of the schema wrote must stay readable for ever."""
+
+    def test_plain_pandas(self) -> None:
+        frame = pd.read_parquet(GOLDEN / "trials")
+        assert sorted(frame["uid"]) == [f"0001-{slot:06d}" for slot in range(1, len(frame) + 1)]
+        assert set(frame["status"]) == {"completed"}
+        assert (frame["objective"] > 0.5).all()
+
+    def test_rows_records_and_claims(self) -> None:
+        log = TrialLog(str(GOLDEN))
+        frame = log.trials()
+        trials = from_table(pa.Table.from_pandas(frame, SCHEMA, preserve_index=False))
+        children = [each for each in trials if each.parents]
+        assert children, "the golden log has mutated trials"
+        for each in children:
+            assert each.mutation
+            assert each.inheritance
+            assert each.cumulative_steps == 2 * (each.steps or 0) or (each.cumulative_steps or 0) > (each.steps or 0)
+        assert log.search().objective == "accuracy"
+        assert log.runs()[0].trials == len(frame)
+        assert log.winners()[0].uid in set(frame["uid"])
+        board = log.board(log.runs()[0])
+        board.look()
+        assert board.is_over
+
+    def test_it_is_sound(self) -> None:
+        assert Checker(TrialLog(str(GOLDEN)).store).report().is_sound

@@ -1,0 +1,68 @@
+"""Many trainers on one log, training replaced by nothing: does a trial cost the same when the log is long?
+
+    python benchmarks/log_scale.py --trials 100000 --trainers 64      # about an hour on 2 cores
+    python benchmarks/log_scale.py --trials 5000 --trainers 16
+
+Every trainer is a process that proposes, claims, appends, seals and beats as a real one does. A line is printed each
+time the log has grown by a tenth: trials on record, trials a second, CPU milliseconds a trial of all trainers, and the
+memory of the largest trainer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+
+import psutil
+
+from benchmarks.log_faults import FORK, read_plainly, run_record, running, search_record, train_instantly
+from msearch_core.trial_log import TrialLog
+
+
+def main() -> None:
+    """Run the trainers and print how they fare."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--trials", type=int, default=100_000)
+    parser.add_argument("--trainers", type=int, default=64)
+    parser.add_argument("--url", help="where to make the log; a temporary folder if not given")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        log = TrialLog(options.url or folder)
+        log.open(search_record())
+        log.add_run(run_record(options.trials))
+        board = log.board(run_record(options.trials), ("uid", "run"))
+        workers = [
+            FORK.Process(target=train_instantly, args=(log.url, options.trials), daemon=True)
+            for _ in range(options.trainers)
+        ]
+        print(f"{'trials':>10}{'a second':>12}{'CPU ms each':>14}{'memory MB':>12}")
+        with running(list(workers)):
+            processes = [psutil.Process(worker.pid) for worker in workers]
+            began, done, spent = time.monotonic(), 0, 0.0
+            while not board.is_over:
+                time.sleep(1)
+                board.look()
+                if board.done - done >= options.trials / 10 or board.is_over:
+                    now, cpu, memory = time.monotonic(), 0.0, 0
+                    for process in processes:
+                        try:
+                            times = process.cpu_times()
+                            cpu += times.user + times.system
+                            memory = max(memory, process.memory_info().rss)
+                        except psutil.Error:
+                            continue
+                    new = board.done - done
+                    print(
+                        f"{board.done:>10,}{new / (now - began):>12.0f}{1000 * (cpu - spent) / new:>14.1f}"
+                        f"{memory / 1e6:>12.0f}",
+                        flush=True,
+                    )
+                    began, done, spent = now, board.done, cpu
+        log.seal()
+        slots = read_plainly(log.url)["slot"]
+        print(f"{len(slots):,} rows, {slots.nunique():,} slots")
+
+
+if __name__ == "__main__":
+    main()
