@@ -20,8 +20,8 @@ from msearch_core.data.prepared import open_prepared
 from msearch_core.data.problem import Problem, fitted_space
 from msearch_core.errors import UserError
 from msearch_core.loading import load_space
+from msearch_core.objectives import find_objective
 from msearch_core.space import IMAGE, SearchSpace
-from msearch_core.training.metrics import find_objective
 from msearch_core.trial_log import RunRecord, SearchRecord, TrialLog
 from msearch_core.trial_log.layout import run_name
 

@@ -125,7 +125,7 @@ def test_spaces_load_by_name_and_only_from_allowed_folders(tmp_path, monkeypatch
 def test_spaces_and_the_client_import_without_tensorflow_and_prefect() -> None:
     code = (
         "import sys, search_spaces.image, search_spaces.tabular, msearch_core.loading, msearch_core.training.client,"
-        " msearch_core.training.metrics, msearch_core.training.spec;"
+        " msearch_core.objectives, msearch_core.training.spec;"
         " print(sorted({'tensorflow', 'keras', 'prefect', 'sklearn'} & set(sys.modules)))"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from msearch_core.data.prepared import PreparedData, open_prepared
 from msearch_core.errors import UserError
+from msearch_core.objectives import OBJECTIVES
 from msearch_core.training.build import build_model, count_flops, count_parameters
 from msearch_core.training.checkpoints import assign_weights, load, load_state, save, weights_of
 from msearch_core.training.inherit import inherit
@@ -26,7 +27,6 @@ from msearch_core.training.loop import (
     make_predict,
     make_train_steps,
 )
-from msearch_core.training.metrics import OBJECTIVES
 from search_spaces.image import space as images
 from search_spaces.tabular import space as tables
 from tests import training_data

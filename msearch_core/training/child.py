@@ -19,6 +19,7 @@ import tensorflow as tf
 from msearch_core.data.prepared import open_prepared
 from msearch_core.data.problem import fitted_space
 from msearch_core.loading import load_space
+from msearch_core.objectives import evaluate, find_objective
 from msearch_core.training import checkpoints, spec
 from msearch_core.training.build import build_model, count_flops, count_parameters
 from msearch_core.training.inherit import Inheritance, inherit
@@ -31,7 +32,6 @@ from msearch_core.training.loop import (
     make_predict,
     make_train_steps,
 )
-from msearch_core.training.metrics import evaluate, find_objective
 from msearch_core.training.spec import TrialResult, TrialSpec
 
 LATENCY_REPEATS = 20

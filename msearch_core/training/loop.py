@@ -19,9 +19,9 @@ import numpy as np
 import tensorflow as tf
 
 from msearch_core.data.problem import Problem, Split
+from msearch_core.objectives import LOSS, OBJECTIVES, Objective
 from msearch_core.space import Value
 from msearch_core.training.build import is_kernel
-from msearch_core.training.metrics import LOSS, OBJECTIVES, Objective
 
 EVALUATIONS = 10
 SECONDS_BETWEEN_LOOKS = 0.3

@@ -15,11 +15,11 @@ import numpy as np
 from msearch_core.data.prepared import open_prepared
 from msearch_core.data.problem import Problem
 from msearch_core.loading import load_space
+from msearch_core.objectives import evaluate
 from msearch_core.training import checkpoints, spec
 from msearch_core.training.build import build_model
 from msearch_core.training.child import use_threads
 from msearch_core.training.loop import make_predict
-from msearch_core.training.metrics import evaluate
 from msearch_core.training.preprocessing import raw_inputs
 from msearch_core.training.spec import BUNDLE, MODEL, WinnerResult, WinnerSpec
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from msearch_core.errors import UserError
-from msearch_core.training.metrics import OBJECTIVES, evaluate, find_objective
+from msearch_core.objectives import OBJECTIVES, evaluate, find_objective
 
 
 def outputs_of(seed: int, examples: int, classes: int) -> tuple[np.ndarray, np.ndarray]:
