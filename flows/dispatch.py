@@ -25,6 +25,7 @@ MAX_DEATHS = 3
 GRACE_SECONDS = 25.0
 BEGIN_SECONDS = 120.0
 LOOK_SECONDS = 0.5
+HEAD_START_SECONDS = 8.0
 MAX_LOCAL_TRAINERS = 4
 """So many run where the user gives no number and there are cores enough."""
 
@@ -114,12 +115,21 @@ class LocalTrainers:
         self._processes: list[subprocess.Popen[str] | None] = [None] * count
         self._logs = [Path(self._folder.name) / f"{index}.log" for index in range(count)]
         self._left: set[int] = set()
+        self._began = time.monotonic()
 
     def start(self) -> None:
-        """Start all of them; see the protocol."""
+        """Start those that are not running, with few cores the first one ahead of the others; see the protocol."""
         for index, process in enumerate(self._processes):
-            if process is None:
+            if process is None and (index == 0 or self._may_start_all()):
                 self._launch(index)
+
+    def _may_start_all(self) -> bool:
+        """Whether the others need not wait: to load TensorFlow keeps a core busy for as long as a trial may take."""
+        first = self._processes[0]
+        waited = time.monotonic() - self._began
+        return (
+            cores() > 2 * self.count or waited > HEAD_START_SECONDS or (first is not None and first.poll() is not None)
+        )
 
     def tend(self, rows: int) -> None:
         """Replace those that died; see the protocol."""
