@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from flows import lifeline
+from flows.local_trainer import REFUSED
 from flows.parameters import TrainerParameters
 from msearch_core.config import SearchConfig
 from msearch_core.session import Session
@@ -141,7 +142,10 @@ class LocalTrainers:
                 self._left.add(index)
                 continue
             self._left.discard(index)
-            self._deaths.count(rows, self._last_words(index, process.returncode))
+            reason = self._last_words(index, process.returncode)
+            if process.returncode == REFUSED:
+                raise TrainersFailedError(reason)
+            self._deaths.count(rows, reason)
             lifeline.stop(process, 0)
             self._launch(index)
 

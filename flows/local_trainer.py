@@ -6,6 +6,11 @@ import sys
 import tempfile
 from pathlib import Path
 
+from msearch_core.errors import UserError
+
+REFUSED = 2
+"""Exit code of a trainer that will never be able to work: to start it again would be in vain."""
+
 
 def main() -> None:
     """Run a trainer for the ``TrainerParameters`` that stand on the first line of standard input."""
@@ -21,9 +26,13 @@ def main() -> None:
         from flows.prefect_api import wait_for_api, without_heartbeats
         from flows.trainer import trainer
 
-        wait_for_api()
-        with without_heartbeats():
-            trainer(parameters)
+        try:
+            wait_for_api()
+            with without_heartbeats():
+                trainer(parameters)
+        except UserError as error:
+            sys.stderr.write(f"{error}\n")
+            sys.exit(REFUSED)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,20 @@
+"""When a search gives up on its trainers."""
+
+import pytest
+
+from flows.dispatch import MAX_DEATHS, Deaths, TrainersFailedError
+
+
+def test_as_long_as_rows_come_in_dying_trainers_are_replaced() -> None:
+    deaths = Deaths(trainers=2)
+    for rows in range(100):
+        deaths.count(rows, "killed")
+
+
+def test_too_many_deaths_without_a_row_are_one_line() -> None:
+    deaths = Deaths(trainers=2)
+    deaths.count(5, "killed")
+    for _ in range(2 * MAX_DEATHS - 1):
+        deaths.count(5, "killed")
+    with pytest.raises(TrainersFailedError, match="7 trainers died without finishing a trial; the last one: no memory"):
+        deaths.count(5, "no memory")
