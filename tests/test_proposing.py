@@ -77,11 +77,18 @@ def test_racing_trainers_spend_the_budget_exactly(session: Session) -> None:
     assert sorted(frame["slot"]) == list(range(1, 9))
 
 
-def test_constraints_are_redrawn_and_then_infeasible(session: Session) -> None:
+def test_constraints_are_redrawn(session: Session) -> None:
     small = proposer(session, refusal=lambda proposal: "too deep" if len(proposal.architecture) > 1 else None)
-    claims = [small.next() for _ in range(8)]
-    assert all(claim and len(claim.proposal["architecture"]) == 1 and claim.refused is None for claim in claims)
-    assert any(claim and claim.redraws for claim in claims)
+    claims = []
+    for _ in range(8):
+        claim = small.next()
+        assert claim
+        finish(session, claim)
+        small.look()
+        claims.append(claim)
+    assert len({claim.uid for claim in claims}) == 8
+    assert all(len(claim.proposal["architecture"]) == 1 and claim.refused is None for claim in claims)
+    assert any(claim.redraws for claim in claims)
 
 
 def test_a_slot_for_which_nothing_is_acceptable_says_why(session: Session) -> None:
@@ -134,6 +141,17 @@ def test_a_poison_trial_is_given_up_after_three_trainers(session: Session) -> No
         ("0001-000001", 4, MAX_ATTEMPTS),
     ]
     assert len({Proposal.from_json(claim.proposal).key for claim in claims if claim}) == 1
+
+
+def test_a_claim_whose_reply_was_lost_is_ones_own(session: Session) -> None:
+    trainer = proposer(session)
+    claim = trainer.next()
+    assert claim
+    forgetful = Proposer(session, trainer.me)  # as if it had never heard that the claim was made
+    forgetful.look()
+    again = forgetful.next()
+    assert again
+    assert (again.uid, again.attempt) == (claim.uid, claim.attempt)
 
 
 def test_a_damaged_claim_gets_a_new_proposal(session: Session) -> None:

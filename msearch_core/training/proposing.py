@@ -47,12 +47,16 @@ class Proposer:
         """Claim the next trial, or return ``None`` if there is none to be had at the moment."""
         if self.board.stopped is not None:
             return None
+        for claim in self.board.pending():
+            if claim.identity.trainer == self.me.trainer:
+                # The reply to an earlier claim was lost on the way: the trial is this trainer's own.
+                return claim
         for uid in self.board.abandoned():
-            if claim := self._take_over(uid):
-                return claim
+            if taken := self._take_over(uid):
+                return taken
         for slot in self.board.free():
-            if claim := self._claim(slot):
-                return claim
+            if made := self._claim(slot):
+                return made
         return None
 
     def proposals(self, slot: int, rng: np.random.Generator) -> Iterator[Proposal]:

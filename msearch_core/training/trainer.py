@@ -7,7 +7,6 @@ import shutil
 import signal
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,25 +16,20 @@ from msearch_core.algorithms.history import Outcome
 from msearch_core.session import Session
 from msearch_core.space import Architecture, Proposal
 from msearch_core.training import spec
+from msearch_core.training.artefacts import Artefacts
 from msearch_core.training.client import Exit, Job, TrainingHost
 from msearch_core.training.proposing import Proposer
 from msearch_core.training.rows import make_row
 from msearch_core.training.spec import CountResult, CountSpec, Parent, TrialResult, TrialSpec
 from msearch_core.trial import Trial
 from msearch_core.trial_log import MAX_ATTEMPTS, Claim, Heartbeat, Identity
-from msearch_core.trial_log.layout import (
-    artefact_file,
-    checkpoint_file,
-    checkpoint_folder,
-    checkpoint_number,
-    parse_uid,
-)
+from msearch_core.trial_log.layout import parse_uid
 from msearch_core.trial_log.patience import patiently
 
 IDLE_SECONDS = 1.0
 """How long to wait before looking again when all slots are taken."""
 LOOK_SECONDS = 2.0
-"""How often to look, in mid-trial, whether the run was stopped."""
+"""How often to look, in mid-trial, whether the run was stopped; on an object store a fifth as often."""
 HOST_TRIES = 3
 """A trial whose training host dies is not to blame, and is begun again so often."""
 TIME_LIMIT_SECONDS = 3600.0
@@ -65,6 +59,8 @@ class Trainer:
         self.leaving = False
         self._counts: dict[Architecture, int | None] = {}
         self._claim_seconds = 0.0
+        self.artefacts = Artefacts(session.log.store)
+        self.look_seconds = LOOK_SECONDS if session.log.store.is_local else 5 * LOOK_SECONDS
         self.proposer = Proposer(session, self.me, self._too_large)
 
     def heartbeat(self) -> Heartbeat:
@@ -105,14 +101,14 @@ class Trainer:
             patiently(lambda: self.proposer.board.release(claim))
             return None
         trained = time.monotonic()
-        artefacts = patiently(lambda: self._upload(claim, output))
+        names = patiently(lambda: self.artefacts.publish(claim, output))
         ancestors = parent.cumulative_steps if parent and result.inherited_fraction else 0
         row = make_row(
             self.session,
             claim,
             self.me,
             result,
-            **artefacts,
+            **names,
             seed=self._seed(claim),
             batch_size=batch_size,
             cumulative_steps=None if result.steps is None else result.steps + ancestors,
@@ -126,9 +122,7 @@ class Trainer:
             started_at=started,
         )
         first = patiently(lambda: self.session.log.append(row, self.proposer.board))
-        with contextlib.suppress(OSError):  # left-overs do no harm
-            for name in self.session.log.store.list(checkpoint_folder(claim.uid)):
-                self.session.log.store.delete(name)
+        self.artefacts.clear_checkpoints(claim.uid)
         shutil.rmtree(output, ignore_errors=True)
         return row if first else None
 
@@ -154,7 +148,7 @@ class Trainer:
             data=str(self.session.data),
             objective=self.session.search.objective,
             parent=self._download_parent(parent, output),
-            resume=self._download_checkpoint(claim, output),
+            resume=self.artefacts.load_checkpoint(claim, output / "resume.safetensors"),
             threads=self.threads,
             time_limit_seconds=TIME_LIMIT_SECONDS,
             output=str(output),
@@ -175,7 +169,7 @@ class Trainer:
             How it ended; ``None`` if it had to be killed because it did not.
         """
         began = looked = time.monotonic()
-        uploaded = 0.0
+        saved = 0.0
         told = False
         while job.wait(0.2) is None:
             now = time.monotonic()
@@ -185,7 +179,7 @@ class Trainer:
             if self.leaving and not told:
                 job.signal(signal.SIGTERM)
                 told = True
-            if now - looked > LOOK_SECONDS and not told:
+            if now - looked > self.look_seconds and not told:
                 looked = now
                 with contextlib.suppress(OSError):  # out of reach for now: the trial goes on
                     self.proposer.look()
@@ -193,26 +187,9 @@ class Trainer:
                         job.signal(signal.SIGUSR1)
                         told = True
             with contextlib.suppress(OSError):  # the next checkpoint may get through
-                uploaded = self._upload_checkpoint(claim, output, uploaded)
-        patiently(lambda: self._upload_checkpoint(claim, output, uploaded))
+                saved = self.artefacts.save_checkpoint(claim, output, saved)
+        patiently(lambda: self.artefacts.save_checkpoint(claim, output, saved))
         return job.poll()
-
-    def _upload_checkpoint(self, claim: Claim, output: Path, uploaded: float) -> float:
-        path = output / spec.CHECKPOINT
-        if not path.exists() or (written := path.stat().st_mtime) <= uploaded:
-            return uploaded
-        store, folder = self.session.log.store, checkpoint_folder(claim.uid)
-        older = store.list(folder)
-        number = 1 + max(map(checkpoint_number, older), default=0)
-        store.create(checkpoint_file(claim.uid, claim.attempt, number), path.read_bytes())
-        for name in older:
-            store.delete(name)
-        return written
-
-    def _download_checkpoint(self, claim: Claim, output: Path) -> str | None:
-        """Where an earlier attempt left off, if it got that far."""
-        names = self.session.log.store.list(checkpoint_folder(claim.uid)) if claim.attempt > 1 else []
-        return self._download(names[-1], output / "resume.safetensors") if names else None
 
     def _parent(self, claim: Claim) -> Outcome | None:
         parents = Proposal.from_json(claim.proposal).parents
@@ -222,26 +199,8 @@ class Trainer:
         """The weights to start from; without them, where they were pruned, the trial starts fresh."""
         if parent is None or parent.weights is None:
             return None
-        path = self._download(parent.weights, output / "parent.safetensors")
+        path = self.artefacts.load(parent.weights, output / "parent.safetensors")
         return Parent(weights=path, architecture=parent.architecture) if path else None
-
-    def _download(self, name: str, path: Path) -> str | None:
-        try:
-            path.write_bytes(self.session.log.store.read(name))
-        except FileNotFoundError:
-            return None
-        return str(path)
-
-    def _upload(self, claim: Claim, output: Path) -> dict[str, str]:
-        """Bring weights and validation outputs to the log; they must be there before the row that names them."""
-        files = {"weights": output / spec.WEIGHTS, "predictions": output / spec.PREDICTIONS}
-        present = {column: path for column, path in files.items() if path.exists()}
-        names = {
-            column: artefact_file(column, claim.uid, claim.attempt, path.suffix[1:]) for column, path in present.items()
-        }
-        with ThreadPoolExecutor(len(files)) as pool:
-            list(pool.map(lambda each: self.session.log.store.create(names[each], present[each].read_bytes()), present))
-        return names
 
     def _seed(self, claim: Claim) -> int:
         """The trial's own seed: the same for each attempt at it."""

@@ -1,0 +1,78 @@
+"""What a trial leaves in the log besides its row, and what it takes from there: weights, outputs and checkpoints."""
+
+from __future__ import annotations
+
+import contextlib
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from msearch_core.training import spec
+from msearch_core.trial_log import Claim
+from msearch_core.trial_log.layout import artefact_file, checkpoint_file, checkpoint_folder, checkpoint_number
+from msearch_core.trial_log.store import Store
+
+
+class Artefacts:
+    """Moves a trial's files between the training process's folder and the log.
+
+    Args:
+        store: the log's folder.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def publish(self, claim: Claim, output: Path) -> dict[str, str]:
+        """Bring weights and validation outputs to the log; they must be there before the row that names them.
+
+        Returns:
+            Their names by the row's column.
+        """
+        files = {"weights": output / spec.WEIGHTS, "predictions": output / spec.PREDICTIONS}
+        present = {column: path for column, path in files.items() if path.exists()}
+        names = {
+            column: artefact_file(column, claim.uid, claim.attempt, path.suffix[1:]) for column, path in present.items()
+        }
+        with ThreadPoolExecutor(len(files)) as pool:
+            list(pool.map(lambda column: self._store.create(names[column], present[column].read_bytes()), present))
+        return names
+
+    def save_checkpoint(self, claim: Claim, output: Path, saved: float) -> float:
+        """Bring the trial's checkpoint to the log if it is newer than the one last brought there.
+
+        Args:
+            claim: the attempt.
+            output: the training process's folder.
+            saved: the time stamp of the checkpoint last brought to the log.
+
+        Returns:
+            The time stamp of the one that is there now.
+        """
+        path = output / spec.CHECKPOINT
+        if not path.exists() or (written := path.stat().st_mtime) <= saved:
+            return saved
+        older = self._store.list(checkpoint_folder(claim.uid))
+        number = 1 + max(map(checkpoint_number, older), default=0)
+        self._store.create(checkpoint_file(claim.uid, claim.attempt, number), path.read_bytes())
+        for name in older:
+            self._store.delete(name)
+        return written
+
+    def load_checkpoint(self, claim: Claim, path: Path) -> str | None:
+        """Fetch what an earlier attempt left off with; returns the path, or ``None`` if there is none."""
+        names = self._store.list(checkpoint_folder(claim.uid)) if claim.attempt > 1 else []
+        return self.load(names[-1], path) if names else None
+
+    def clear_checkpoints(self, uid: str) -> None:
+        """Remove a finished trial's checkpoints; those that cannot be removed do no harm."""
+        with contextlib.suppress(OSError):
+            for name in self._store.list(checkpoint_folder(uid)):
+                self._store.delete(name)
+
+    def load(self, name: str, path: Path) -> str | None:
+        """Fetch an object of the log into a local file; returns the path, or ``None`` if it is not there."""
+        try:
+            path.write_bytes(self._store.read(name))
+        except FileNotFoundError:
+            return None
+        return str(path)
