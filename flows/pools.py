@@ -26,6 +26,6 @@ def trainer_deployment(pool: str) -> str:
     names = [each.name for each in found if each.work_pool_name == pool]
     if not names:
         raise UserError(
-            f"no trainer is deployed to the work pool {pool!r}; run: MSEARCH_POOL={pool} prefect deploy --all"
+            f"no trainer is deployed to the work pool {pool!r}; run: prefect deploy --name trainer --pool {pool}"
         )
     return f"trainer/{names[0]}"
