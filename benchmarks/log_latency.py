@@ -1,6 +1,6 @@
 """What a trainer loses to a slow object store: each request is delayed on its way to a GCS-speaking server.
 
-    python benchmarks/log_latency.py --delay 0.04 --trials 200
+    python -m benchmarks.log_latency --delay 0.04 --trials 200
 
 One trainer works alone, training replaced by nothing; checkpoint and validation outputs are brought to the log as they
 are after a real trial. Printed are the seconds of a trial, the requests it makes, and how many of these the trial had

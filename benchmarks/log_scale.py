@@ -1,7 +1,7 @@
 """Many trainers on one log, training replaced by nothing: does a trial cost the same when the log is long?
 
-    python benchmarks/log_scale.py --trials 100000 --trainers 64      # about an hour on 2 cores
-    python benchmarks/log_scale.py --trials 5000 --trainers 16
+    python -m benchmarks.log_scale --trials 100000 --trainers 64      # about an hour on 2 cores
+    python -m benchmarks.log_scale --trials 5000 --trainers 16
 
 Every trainer is a process that proposes, claims, appends, seals and beats as a real one does. A line is printed each
 time the log has grown by a tenth: trials on record, trials a second, CPU milliseconds a trial of all trainers, and the
@@ -39,20 +39,21 @@ def main() -> None:
         print(f"{'trials':>10}{'a second':>12}{'CPU ms each':>14}{'memory MB':>12}")
         with running(list(workers)):
             processes = [psutil.Process(worker.pid) for worker in workers]
+            used: dict[int, float] = {}
             began, done, spent = time.monotonic(), 0, 0.0
             while not board.is_over:
                 time.sleep(1)
                 board.look()
                 if board.done - done >= options.trials / 10 or board.is_over:
-                    now, cpu, memory = time.monotonic(), 0.0, 0
+                    now, memory = time.monotonic(), 0
                     for process in processes:
                         try:
                             times = process.cpu_times()
-                            cpu += times.user + times.system
+                            used[process.pid] = times.user + times.system
                             memory = max(memory, process.memory_info().rss)
                         except psutil.Error:
                             continue
-                    new = board.done - done
+                    new, cpu = board.done - done, sum(used.values())  # of those that have ended, as last seen
                     print(
                         f"{board.done:>10,}{new / (now - began):>12.0f}{1000 * (cpu - spent) / new:>14.1f}"
                         f"{memory / 1e6:>12.0f}",

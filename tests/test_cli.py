@@ -135,3 +135,45 @@ def test_a_model_that_is_none_is_named(tmp_path: Path) -> None:
     done = msearch("predict", str(tmp_path), "digits")
     assert done.returncode == 2
     assert "there is no model" in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("conditions", "slots"),
+    [
+        (["objective >= 0.7"], ["2", "3"]),
+        (["status == failed"], ["4"]),
+        (["architecture ~ dense", "parameters < 3"], ["2", "1"]),
+        (["uid != 0001-000002", "status = completed"], ["3", "1"]),
+    ],
+)
+def test_conditions_choose_trials(log: str, conditions: list[str], slots: list[str]) -> None:
+    options = [part for condition in conditions for part in ("--where", condition)]
+    listed = json.loads(msearch("trials", log, "--format", "json", *options).stdout)
+    assert [row["uid"][-1] for row in listed] == slots
+
+
+@pytest.mark.parametrize(
+    ("condition", "message"),
+    [("nonsense", "is no condition"), ("beauty > 1", "no column 'beauty'"), ("objective > high", "holds numbers")],
+)
+def test_a_wrong_condition_is_one_line(log: str, condition: str, message: str) -> None:
+    done = msearch("trials", log, "--where", condition)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert message in done.stderr
+
+
+def test_check_seal_and_prune_say_what_they_did(log: str) -> None:
+    assert msearch("seal", log).stdout == "sealed 0 trials\n"
+    assert "would remove 0 files" in msearch("prune", log, "--dry-run").stdout
+    sound = msearch("check", log)
+    assert (sound.returncode, "4 trials (0 not sealed yet)" in sound.stdout, sound.stdout.endswith("sound\n")) == (
+        0,
+        True,
+        True,
+    )
+    Path(log, "trials", "00000002.parquet").write_bytes(b"torn")
+    broken = msearch("check", log)
+    assert broken.returncode == 1
+    assert "trials/00000002.parquet cannot be decoded" in broken.stdout
+    repaired = msearch("check", log, "--repair")
+    assert (repaired.returncode, "rebuilt trials/00000002.parquet" in repaired.stdout) == (0, True)
