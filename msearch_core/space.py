@@ -24,6 +24,7 @@ Architecture: TypeAlias = tuple[str, ...]
 
 VECTOR = "vector"
 IMAGE = "image"
+SEQUENCE = "sequence"
 
 
 @dataclass(frozen=True)
@@ -207,7 +208,9 @@ class SearchSpace:
         min_depth: the least number of blocks.
         max_depth: the greatest number of blocks.
         suggestions: architectures worth trying first.
-        input_shape: the data's shape without the batch, once known: ``(features,)`` or ``(height, width, channels)``.
+        input_shape: the data's shape without the batch, once known: ``(features,)``, ``(height, width, channels)`` or
+            ``(time, features)``.
+        heads: the names of the targets, where there are several.
     """
 
     name: str
@@ -219,6 +222,7 @@ class SearchSpace:
     max_depth: int = 5
     suggestions: tuple[Architecture, ...] = ()
     input_shape: tuple[int, ...] | None = None
+    heads: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.by_name) != len(self.blocks):
