@@ -42,9 +42,20 @@ def search(
     context: typer.Context,
     data: Annotated[
         str,
-        typer.Argument(help="A name (digits, breast_cancer, ...), a file, or a folder of class folders with images."),
+        typer.Argument(
+            help="A name (digits, breast_cancer, ...), a file, a folder of class folders with images or WAV files, "
+            "or your own source.py:attribute."
+        ),
     ],
-    target: Annotated[str | None, typer.Option(help="Column to predict, for a table.")] = None,
+    target: Annotated[list[str] | None, typer.Option(help="Column to predict; repeat it for several.")] = None,
+    task: Annotated[
+        list[str] | None, typer.Option(help="classification, multilabel or regression; with several, TARGET=TASK.")
+    ] = None,
+    task_weight: Annotated[
+        list[str] | None, typer.Option(help="TARGET=NUMBER, its share of loss and score; repeatable.")
+    ] = None,
+    weight: Annotated[str | None, typer.Option(help="Column that says how much each example counts.")] = None,
+    balance: Annotated[bool, typer.Option("--balance", help="Let rare classes weigh as much as others.")] = False,
     space: Annotated[str | None, typer.Option(help="Search space: see `msearch spaces`; or your own file.py.")] = None,
     trials: Annotated[int | None, typer.Option(help="Total number of trials, exactly. [default: 20]")] = None,
     minutes: Annotated[float | None, typer.Option(help="Total time for new trials. [default: 10]")] = None,
@@ -55,23 +66,35 @@ def search(
     name: Annotated[str | None, typer.Option(help="Name of the search. [default: from data, space and seed]")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of splits, proposals and trials. [default: 0]")] = None,
     algorithm: Annotated[str | None, typer.Option(help="See `msearch algorithms`.")] = None,
-    objective: Annotated[str | None, typer.Option(help="Validation metric to optimise.")] = None,
+    algorithm_options: Annotated[
+        str | None, typer.Option(help="Its parameters as JSON, such as '{\"population\": 30}'.")
+    ] = None,
+    objective: Annotated[str | None, typer.Option(help="Validation metric, or your own file.py:function.")] = None,
     test: Annotated[str | None, typer.Option(help="Separate source of test examples.")] = None,
     group: Annotated[str | None, typer.Option(help="Column; rows that share its value share a split.")] = None,
     suggest: Annotated[Path | None, typer.Option(help="File with architectures to try first.")] = None,
     max_params: Annotated[int | None, typer.Option(help="Upper limit of trainable parameters.")] = None,
+    max_flops: Annotated[int | None, typer.Option(help="Upper limit of operations an example.")] = None,
+    max_latency_ms: Annotated[float | None, typer.Option(help="Upper limit of the time of one prediction.")] = None,
+    max_bytes: Annotated[int | None, typer.Option(help="Upper limit of the model's size.")] = None,
+    minimize: Annotated[
+        str | None, typer.Option(help="Cost to keep small as well: parameters, flops, latency_ms, model_bytes.")
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="TOML or JSON file with any of these options.")] = None,
     pool: Annotated[str | None, typer.Option(help="Prefect work pool to train on. [default: this machine]")] = None,
 ) -> None:
     """Search for a model, or go on with a search: the same command resumes what was interrupted."""
-    from msearch_core.config import make_config, read_config, read_suggestions
+    from msearch_core.config import make_config, parse_options, read_config, read_suggestions
 
     del target, space, trials, minutes, trainers, steps, batch_size, log, name, seed, algorithm, objective, test, group
-    del max_params, pool
+    del task, task_weight, weight, balance, algorithm_options, max_params, max_flops, max_latency_ms, max_bytes
+    del minimize, pool
     given = {
-        key: value for key, value in context.params.items() if value is not None and key not in ("config", "suggest")
+        key: value
+        for key, value in context.params.items()
+        if value is not None and value is not False and value != [] and key not in ("config", "suggest")
     }
-    options: dict[str, Any] = {**(read_config(config) if config else {}), **given, "data": data}
+    options: dict[str, Any] = {**(read_config(config) if config else {}), **parse_options(given), "data": data}
     if suggest:
         options["suggest"] = read_suggestions(suggest)
     _run_search(make_config(**options))
@@ -244,14 +267,13 @@ def spaces() -> None:
 @app.command()
 def blocks() -> None:
     """List the building blocks."""
-    from msearch_core.listing import built_in_spaces
+    from msearch_core.listing import built_in_blocks, built_in_spaces
 
     table = Table("block", "takes", "gives", "spaces", "what it is", box=None, padding=(0, 2, 0, 0))
-    listed = [space for space, _ in built_in_spaces()]
-    families = {block.family.name: block.family for space in listed for block in space.blocks}
-    for name, family in sorted(families.items()):
-        where = ", ".join(space.name for space in listed if any(each.family.name == name for each in space.blocks))
-        table.add_row(name, family.takes, family.gives, where, family.summary)
+    names = {space.name: {block.family.name for block in space.by_name.values()} for space, _ in built_in_spaces()}
+    for family in built_in_blocks():
+        where = ", ".join(space for space, used in names.items() if family.name in used)
+        table.add_row(family.name, family.takes, family.gives, where, family.summary)
     console.print(table)
 
 

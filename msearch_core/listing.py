@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+import msearch_core.blocks
 import search_spaces
+from msearch_core.block import BlockFamily
 from msearch_core.errors import UserError
 from msearch_core.space import SearchSpace
 
@@ -111,3 +113,12 @@ def built_in_spaces() -> list[tuple[SearchSpace, str]]:
         module = importlib.import_module(f"search_spaces.{module_info.name}")
         found.append((module.space, (module.__doc__ or "").partition("\n")[0]))
     return found
+
+
+def built_in_blocks() -> list[BlockFamily]:
+    """The block families that come with the package, by name."""
+    found: dict[str, BlockFamily] = {}
+    for module_info in pkgutil.iter_modules(msearch_core.blocks.__path__):
+        module = importlib.import_module(f"msearch_core.blocks.{module_info.name}")
+        found |= {item.name: item for item in vars(module).values() if isinstance(item, BlockFamily)}
+    return [found[name] for name in sorted(found)]

@@ -8,13 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from itertools import takewhile
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
 from msearch_core.training.build import block_prefix
 
 Provenance = Literal["copied", "fresh"]
+Parts: TypeAlias = Mapping[str, Sequence[str]]
 
 
 @dataclass(frozen=True)
@@ -47,15 +48,15 @@ def align(child: Sequence[str], parent: Sequence[str]) -> dict[int, int]:
     return matched
 
 
-def inherit(model: Any, child: Sequence[str], parent: Sequence[str], weights: Mapping[str, np.ndarray]) -> Inheritance:
+def inherit(model: Any, child: Parts, parent: Parts, weights: Mapping[str, np.ndarray]) -> Inheritance:
     """Copy the parent's weights into each layer that has the same name and shapes there.
 
     A layer is copied whole, batch-norm statistics included, or stays as it was initialised.
 
     Args:
         model: the child, freshly built by ``build_model``.
-        child: the child's block names.
-        parent: the parent's block names.
+        child: the child's block names by part (`msearch_core.training.build.parts`).
+        parent: the parent's.
         weights: the parent's weights by variable path.
     """
     names = _parent_prefixes(child, parent)
@@ -84,14 +85,17 @@ def _common_prefix(first: Sequence[str], second: Sequence[str]) -> int:
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(first, second, strict=False)))
 
 
-def _parent_prefixes(child: Sequence[str], parent: Sequence[str]) -> dict[str, str]:
+def _parent_prefixes(child: Parts, parent: Parts) -> dict[str, str]:
     """The child's block prefixes (``b2_dense``) to the parent's; a block without a match leads to no layer."""
-    matched = align(child, parent)
     prefixes = {}
-    for position, name in enumerate(child):
-        family = name.partition("(")[0]
-        source = matched.get(position)
-        prefixes[block_prefix(position, family)] = "" if source is None else block_prefix(source, family)
+    for part, names in child.items():
+        matched = align(names, parent.get(part, ()))
+        for position, name in enumerate(names):
+            family = name.partition("(")[0]
+            source = matched.get(position)
+            prefixes[block_prefix(position, family, part)] = (
+                "" if source is None else block_prefix(source, family, part)
+            )
     return prefixes
 
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from msearch_core.algorithms import ALGORITHMS
-from msearch_core.algorithms.history import COLUMNS, Outcome, outcomes
+from msearch_core.algorithms import algorithm
+from msearch_core.algorithms.history import COLUMNS, Outcome, outcomes, ranked_by_front
 from msearch_core.session import Session
 from msearch_core.space import Proposal
 from msearch_core.trial_log import Board, Claim, Identity, take_key
@@ -68,15 +68,18 @@ class Proposer:
             slot: the slot's number; the first ones belong to the suggestions.
             rng: the slot's own generator.
         """
-        space, name = self.session.space, self.session.search.algorithm
+        space, name, settings = self.session.space, self.session.search.algorithm, self.session.search.settings
+        propose = algorithm(name, settings.get("algorithm_options"))
         suggestions = [*map(tuple, self.session.run.suggestions), *space.suggestions]
         if slot <= len(suggestions):
             hyperparameters = space.random_hyperparameters(rng)
             yield Proposal(suggestions[slot - 1], hyperparameters, kind="seed", algorithm="suggestion")
         history = [self.history[uid] for uid in sorted(self.history)]
+        if settings.get("minimize"):
+            history = ranked_by_front(history, settings["minimize"])
         pending = [Proposal.from_json(claim.proposal) for claim in self.board.pending()]
         while True:
-            yield dataclasses.replace(ALGORITHMS[name](history, pending, space, rng), algorithm=name)
+            yield dataclasses.replace(propose(history, pending, space, rng), algorithm=name)
 
     def _claim(self, slot: int, attempt: int = 1) -> Claim | None:
         uid = self.board.uid(slot)

@@ -12,7 +12,7 @@ from msearch_core.space import Value
 
 RESULT = "result.json"
 WEIGHTS = "weights.safetensors"
-PREDICTIONS = "predictions.npy"
+PREDICTIONS = "predictions.safetensors"
 CHECKPOINT = "checkpoint.safetensors"
 MODEL = "model.keras"
 BUNDLE = "bundle.json"
@@ -43,6 +43,7 @@ class TrialSpec(_Record):
         threads: how many cores TensorFlow may use.
         time_limit_seconds: training stops then and is evaluated.
         checkpoint_seconds: how often a checkpoint is written.
+        in_memory_mb: a train split whose inputs take more is read in pieces while it trains.
         output: an existing folder for the trial's files; ``result.json`` is the last of them.
     """
 
@@ -60,6 +61,7 @@ class TrialSpec(_Record):
     threads: int = Field(default=1, ge=1)
     time_limit_seconds: float | None = None
     checkpoint_seconds: float = 30.0
+    in_memory_mb: float = 1024.0
     output: str
 
 
@@ -111,19 +113,23 @@ class WinnerResult(_Record):
 
 
 class CountSpec(_Record):
-    """Architectures whose parameters are to be counted."""
+    """An architecture whose costs are to be counted; its latency only if it is to be ``timed``."""
 
     space: str
-    architectures: tuple[tuple[str, ...], ...]
+    architecture: tuple[str, ...]
+    timed: bool = False
     data: str
     threads: int = Field(default=1, ge=1)
     output: str
 
 
 class CountResult(_Record):
-    """Trainable parameters of each architecture, in the order asked; ``None`` where it cannot be built."""
+    """What the architecture costs; ``None`` where it cannot be built, or was not asked."""
 
-    parameters: tuple[int | None, ...]
+    parameters: int | None = None
+    flops: int | None = None
+    model_bytes: int | None = None
+    latency_ms: float | None = None
 
 
 def write(record: BaseModel, path: Path) -> None:

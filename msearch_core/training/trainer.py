@@ -18,6 +18,7 @@ from msearch_core.space import Architecture, Proposal
 from msearch_core.training import spec
 from msearch_core.training.artefacts import Artefacts
 from msearch_core.training.client import Exit, Job, TrainingHost
+from msearch_core.training.limits import excess, limits
 from msearch_core.training.proposing import Proposer
 from msearch_core.training.rows import make_row
 from msearch_core.training.spec import CountResult, CountSpec, Parent, TrialResult, TrialSpec
@@ -57,7 +58,7 @@ class Trainer:
         self.scratch = scratch
         self.threads = threads
         self.leaving = False
-        self._counts: dict[Architecture, int | None] = {}
+        self._counts: dict[Architecture, CountResult] = {}
         self._claim_seconds = 0.0
         self.artefacts = Artefacts(session.log.store)
         self.look_seconds = LOOK_SECONDS if session.log.store.is_local else 5 * LOOK_SECONDS
@@ -208,26 +209,26 @@ class Trainer:
         return int(np.random.SeedSequence([self.session.search.seed, int(uid.run), uid.number]).generate_state(1)[0])
 
     def _too_large(self, proposal: Proposal) -> str | None:
-        limit, architecture = self.session.search.settings.get("max_params"), proposal.architecture
-        if limit is None:
+        allowed, architecture = limits(self.session.search.settings), proposal.architecture
+        if not allowed:
             return None
         if architecture not in self._counts:
-            self._counts[architecture] = self._count(architecture)
-        count = self._counts[architecture]
-        return f"{count:,} parameters, {limit:,} are allowed" if count is not None and count > limit else None
+            self._counts[architecture] = self._count(architecture, timed="max_latency_ms" in allowed)
+        return excess(self._counts[architecture], allowed)
 
-    def _count(self, architecture: Architecture) -> int | None:
+    def _count(self, architecture: Architecture, timed: bool) -> CountResult:
         output = self.scratch / "count"
         output.mkdir(parents=True, exist_ok=True)
         (output / spec.RESULT).unlink(missing_ok=True)
         asked = CountSpec(
             space=self.session.search.space,
-            architectures=(architecture,),
+            architecture=architecture,
+            timed=timed,
             data=str(self.session.data),
             output=str(output),
         )
         spec.write(asked, output / "spec.json")
         self.host.start("count", output / "spec.json").wait()
         with contextlib.suppress(FileNotFoundError):
-            return spec.read(CountResult, output / spec.RESULT).parameters[0]
-        return None
+            return spec.read(CountResult, output / spec.RESULT)
+        return CountResult()

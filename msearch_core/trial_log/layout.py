@@ -12,6 +12,7 @@ SLOTS_PER_FOLDER = 1000
 _RUN = re.compile(r"\d{4,}")
 _UID = re.compile(r"(?P<run>\d{4,})-(?P<rescore>r?)(?P<number>\d{5,})")
 _CLAIM = re.compile(r"(?P<uid>\d{4,}-r?\d{5,})\.(?P<attempt>\d+)(?P<ending>\.json|\.released)")
+_RUNG = re.compile(r"(?P<uid>\d{4,}-r?\d{5,})\.(?P<attempt>\d+)\.(?P<rung>\d+)\.json")
 _CHUNK = re.compile(r"(?P<number>\d{8,})\.parquet")
 _RUN_FILE = re.compile(r"(?P<run>\d{4,})\.(?P<extension>\d+)\.json")
 _TRAINER = re.compile(r"[A-Za-z0-9_.-]{1,120}")
@@ -112,6 +113,17 @@ def parse_claim(name: str) -> tuple[str, int, bool] | None:
     """``(uid, attempt, released)`` of a file name under ``claims/``, or ``None`` if it is something else."""
     found = _CLAIM.fullmatch(name.rpartition("/")[2])
     return (found["uid"], int(found["attempt"]), found["ending"] == ".released") if found else None
+
+
+def rung_file(uid: str, attempt: int, rung: int) -> str:
+    """What an attempt at a trial has reached at a rung, from 0."""
+    return f"rungs/{parse_uid(uid).folder}/{uid}.{attempt}.{rung}.json"
+
+
+def parse_rung(name: str) -> tuple[str, int, int] | None:
+    """``(uid, attempt, rung)`` of a file name under ``rungs/``, or ``None`` if it is something else."""
+    found = _RUNG.fullmatch(name.rpartition("/")[2])
+    return (found["uid"], int(found["attempt"]), int(found["rung"])) if found else None
 
 
 def key_file(run: str, key: str, taker: int) -> str:
