@@ -84,7 +84,9 @@ def test_options_that_cannot_be_taken_apart(texts: dict[str, object], message: s
 
 
 def test_settings_name_what_is_asked_and_no_more() -> None:
-    settings = make_config(data="digits", max_flops=10**6, minimize="flops", algorithm_options={"beam_size": 3}).settings
+    settings = make_config(
+        data="digits", max_flops=10**6, minimize="flops", algorithm_options={"beam_size": 3}
+    ).settings
     assert {key: value for key, value in settings.items() if value is not None} == {
         "steps": 500,
         "batch_size": 64,

@@ -99,7 +99,7 @@ def test_a_value_missing_within_a_sequence_is_the_mean_and_no_padding() -> None:
 
 
 def test_tokens(tmp_path: Path) -> None:
-    words = [[*["the", "cat", None][:1 + row % 3], f"rare {row}"] for row in range(40)]
+    words = [[*["the", "cat", None][: 1 + row % 3], f"rare {row}"] for row in range(40)]
     path = parquet(tmp_path, text=words, kind=["u", "v"] * 20)
     prepared = prepare(load(DataOptions(path, ("kind",))), 0)
     (column,) = prepared.problem.preprocessing["columns"]
