@@ -124,8 +124,8 @@ class TrialLog:
     def trials(self) -> pd.DataFrame:
         """Every trial on record, sealed or not, in the order of their uids. Timestamps are in UTC."""
         self._reader.refresh()
-        self._table = pa.concat_tables([self._table, self._reader.take()]).sort_by("uid").combine_chunks()
-        frame: pd.DataFrame = self._table.to_pandas()
+        self._table = pa.concat_tables([self._table, self._reader.take()]).combine_chunks().sort_by("uid")
+        frame: pd.DataFrame = self._table.to_pandas(split_blocks=True)
         return frame
 
     def seal(self) -> int:

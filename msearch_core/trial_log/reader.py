@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -11,6 +12,9 @@ from msearch_core.errors import UserError
 from msearch_core.trial import SCHEMA, SCHEMA_VERSION, UndecodableError, from_parquet
 from msearch_core.trial_log import layout
 from msearch_core.trial_log.store import Store
+
+THREADS = 4
+"""A pool of so many decodes files where there are at least ten for each of them."""
 
 
 class CorruptChunkError(UserError):
@@ -57,7 +61,7 @@ class Reader:
     def take(self) -> pa.Table:
         """The rows read since the last call, each uid once, with this version's types."""
         fresh, self._fresh = self._fresh, []
-        return pa.concat_tables([self._schema.empty_table(), *fresh]).combine_chunks()
+        return pa.concat_tables([self._schema.empty_table(), *fresh])
 
     def refresh(self, folders: Iterable[str] | None = None) -> None:
         """Read what is new.
@@ -92,8 +96,12 @@ class Reader:
         if uid not in self.known:
             self.known.add(uid)
             self.unsealed.add(uid)
-            self._note_version(table)
-            self._fresh.append(table.select(self.columns))
+            self._keep(table)
+
+    def _keep(self, table: pa.Table) -> None:
+        version = pc.max(table.column("schema_version")).as_py()
+        self.newer = self.newer or (version or 0) > SCHEMA_VERSION
+        self._fresh.append(table if table.column_names == self.columns else table.select(self.columns))
 
     def _read_chunks(self, names: Iterable[str]) -> None:
         numbers = sorted(number for name in names if (number := layout.chunk_number(name)))
@@ -102,37 +110,40 @@ class Reader:
             if number != expected:
                 raise CorruptChunkError(self.store.url, layout.chunk_file(expected), "is missing")
         contents = self.store.read_many(map(layout.chunk_file, new))
-        for number in new:
-            try:
-                table = from_parquet(contents[layout.chunk_file(number)], self._wanted)
-            except (KeyError, UndecodableError) as error:
-                raise CorruptChunkError(self.store.url, layout.chunk_file(number), "cannot be decoded") from error
+        tables = _decode([contents.get(layout.chunk_file(number), b"") for number in new], self._wanted)
+        for number, table in zip(new, tables, strict=True):
+            if table is None:
+                raise CorruptChunkError(self.store.url, layout.chunk_file(number), "cannot be decoded")
             uids: list[str] = [str(uid) for uid in table.column("uid").to_pylist()]
             self.unsealed.difference_update(uids)
-            self._note_version(table)
             if not self.known.isdisjoint(uids):
                 # Rows that were already seen as results are not handed out again.
                 table = table.filter(pa.array([uid not in self.known for uid in uids], pa.bool_()))
-            self._fresh.append(table.select(self.columns))
+            self._keep(table)
             self.known.update(uids)
             self.chunks = number
 
     def _read_results(self, names: Iterable[str]) -> None:
         uids = {name: uid for name in names if (uid := layout.result_uid(name))}
-        new = [name for name, uid in uids.items() if not self.has(uid)]
-        for name, data in self.store.read_many(new).items():
-            uid = uids[name]
-            try:
-                # Decoded whole, whatever columns are wanted, so that all readers agree on what is void.
-                table = from_parquet(data)
-                valid = table.column("uid").to_pylist() == [uid]
-            except UndecodableError:
-                valid = False
-            if valid:
+        contents = self.store.read_many([name for name, uid in uids.items() if not self.has(uid)])
+        # Decoded whole, whatever columns are wanted, so that all readers agree on what is void.
+        for name, table in zip(contents, _decode(list(contents.values())), strict=True):
+            if table is not None and table.column("uid").to_pylist() == [uids[name]]:
                 self.add(table)
             else:
-                self.void.add(uid)
+                self.void.add(uids[name])
 
-    def _note_version(self, table: pa.Table) -> None:
-        version = pc.max(table.column("schema_version")).as_py()
-        self.newer = self.newer or (version or 0) > SCHEMA_VERSION
+
+def _decode(contents: Sequence[bytes], columns: Sequence[str] | None = None) -> list[pa.Table | None]:
+    """Parquet files as tables, side by side where there are many; ``None`` for each that cannot be decoded."""
+
+    def decode(data: bytes) -> pa.Table | None:
+        try:
+            return from_parquet(data, columns)
+        except UndecodableError:
+            return None
+
+    if len(contents) < 10 * THREADS:
+        return [decode(data) for data in contents]
+    with ThreadPoolExecutor(THREADS) as pool:
+        return list(pool.map(decode, contents))
