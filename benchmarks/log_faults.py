@@ -214,6 +214,7 @@ def train_instantly(url: str, trials: int) -> None:
     with Heartbeat(session.log.store, me.trainer):
         proposer.look()
         while not proposer.board.is_over:
+            proposer.board.seal_if_due()
             claim = proposer.next()
             if claim is None:
                 time.sleep(0.05)

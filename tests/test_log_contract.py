@@ -18,6 +18,7 @@ from msearch_core.trial import SCHEMA, Trial, UndecodableError, from_parquet, fr
 from msearch_core.trial_log import RunRecord, SearchRecord, TrialLog, layout
 from msearch_core.trial_log.check import Checker
 from msearch_core.trial_log.claims import Claims
+from msearch_core.trial_log.reader import Reader
 from msearch_core.trial_log.store import ObjectStore, open_store
 
 
@@ -141,6 +142,14 @@ class TestTrialLog:
         TrialLog(log_url).open(search_record())
         frame = read_plainly(TrialLog(log_url))
         assert sorted(frame["uid"]) == [f"0001-{slot:06d}" for slot in range(1, 41)]
+
+    def test_a_chunk_that_a_listing_passed_over_is_read_all_the_same(self, log_url: str) -> None:
+        log = TrialLog(log_url)
+        for slot in range(1, 4):
+            log.append(trial(slot))
+        reader = Reader(log.store)
+        reader.take_in([], [layout.chunk_file(3)])  # a folder that grows while it is listed can look like this
+        assert reader.take().column("uid").to_pylist() == [f"0001-{slot:06d}" for slot in range(1, 4)]
 
     def test_undecodable_results_are_void_and_foreign_files_ignored(self, log_url: str) -> None:
         log = TrialLog(log_url)

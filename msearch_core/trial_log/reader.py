@@ -14,7 +14,8 @@ from msearch_core.trial_log import layout
 from msearch_core.trial_log.store import Store
 
 THREADS = 4
-"""A pool of so many decodes files where there are at least ten for each of them."""
+MANY = 200
+"""From so many files on, a pool of threads decodes them; for fewer it costs more than it saves."""
 
 
 class CorruptChunkError(UserError):
@@ -36,7 +37,7 @@ class Reader:
 
     Attributes:
         chunks: how many sealed chunks have been read, which are those numbered 1 to ``chunks``.
-        unsealed: uids on record that are in none of these chunks.
+        unsealed: the whole rows on record that are in none of these chunks, by uid; few, since they are sealed soon.
         known: uids of all rows read so far.
         void: uids of results that cannot be decoded.
         newer: whether a row was written by a later version of the schema.
@@ -46,7 +47,7 @@ class Reader:
         self.store = store
         self.columns = list(columns) if columns is not None else list(SCHEMA.names)
         self.chunks = 0
-        self.unsealed: set[str] = set()
+        self.unsealed: dict[str, pa.Table] = {}
         self.void: set[str] = set()
         self.newer = False
         self._wanted = list(dict.fromkeys([*self.columns, "uid", "schema_version"]))
@@ -95,8 +96,14 @@ class Reader:
         uid = table.column("uid")[0].as_py()
         if uid not in self.known:
             self.known.add(uid)
-            self.unsealed.add(uid)
+            self.unsealed[uid] = table
             self._keep(table)
+
+    def note_chunk(self, number: int, uids: Iterable[str]) -> None:
+        """Take note of the next chunk, which the caller has read or published: its rows need not be read back."""
+        for uid in uids:
+            self.unsealed.pop(uid, None)
+        self.chunks = number
 
     def _keep(self, table: pa.Table) -> None:
         version = pc.max(table.column("schema_version")).as_py()
@@ -104,24 +111,24 @@ class Reader:
         self._fresh.append(table if table.column_names == self.columns else table.select(self.columns))
 
     def _read_chunks(self, names: Iterable[str]) -> None:
-        numbers = sorted(number for name in names if (number := layout.chunk_number(name)))
-        new = [number for number in numbers if number > self.chunks]
-        for number, expected in zip(new, range(self.chunks + 1, self.chunks + 1 + len(new)), strict=True):
-            if number != expected:
-                raise CorruptChunkError(self.store.url, layout.chunk_file(expected), "is missing")
+        last = max((number for name in names if (number := layout.chunk_number(name))), default=0)
+        # By number, not as listed: a folder that grows while it is listed may show a chunk and not the one before it.
+        new = range(self.chunks + 1, last + 1)
         contents = self.store.read_many(map(layout.chunk_file, new))
-        tables = _decode([contents.get(layout.chunk_file(number), b"") for number in new], self._wanted)
+        for name in map(layout.chunk_file, new):
+            if name not in contents:
+                raise CorruptChunkError(self.store.url, name, "is missing")
+        tables = _decode([contents[layout.chunk_file(number)] for number in new], self._wanted)
         for number, table in zip(new, tables, strict=True):
             if table is None:
                 raise CorruptChunkError(self.store.url, layout.chunk_file(number), "cannot be decoded")
             uids: list[str] = [str(uid) for uid in table.column("uid").to_pylist()]
-            self.unsealed.difference_update(uids)
+            self.note_chunk(number, uids)
             if not self.known.isdisjoint(uids):
                 # Rows that were already seen as results are not handed out again.
                 table = table.filter(pa.array([uid not in self.known for uid in uids], pa.bool_()))
             self._keep(table)
             self.known.update(uids)
-            self.chunks = number
 
     def _read_results(self, names: Iterable[str]) -> None:
         uids = {name: uid for name in names if (uid := layout.result_uid(name))}
@@ -143,7 +150,7 @@ def _decode(contents: Sequence[bytes], columns: Sequence[str] | None = None) -> 
         except UndecodableError:
             return None
 
-    if len(contents) < 10 * THREADS:
+    if len(contents) < MANY:
         return [decode(data) for data in contents]
     with ThreadPoolExecutor(THREADS) as pool:
         return list(pool.map(decode, contents))
