@@ -141,9 +141,7 @@ class TrialLog:
     def winners(self) -> list[WinnerRecord]:
         """The winners named so far, oldest first."""
         found = {
-            int(stem): name
-            for name in self.store.list("winners")
-            if (stem := name.rpartition("/")[2].removesuffix(".json")).isdecimal()
+            number: name for name in self.store.list("winners") if (number := layout.winner_number(name)) is not None
         }
         return [WinnerRecord.read(self.store, name) for _, name in sorted(found.items())]
 
