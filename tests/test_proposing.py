@@ -80,6 +80,18 @@ def test_racing_trainers_spend_the_budget_exactly(session: Session) -> None:
     assert sorted(frame["slot"]) == list(range(1, 9))
 
 
+def test_living_trainers_begin_with_slots_of_their_own(session: Session) -> None:
+    for name in "abc":
+        session.log.store.create(layout.heartbeat_file(f"{name}-1-abc", 0), b"")
+    trainers = [proposer(session, name) for name in "abc"]  # all look before any claims
+    assert [(claim := trainer.next()) and claim.uid for trainer in trainers] == [
+        f"0001-{slot:06d}" for slot in (1, 2, 3)
+    ]
+    alone = proposer(session, "d")
+    assert (claim := alone.next())
+    assert claim.uid == "0001-000004"
+
+
 def test_constraints_are_redrawn(session: Session) -> None:
     small = proposer(session, refusal=lambda proposal: "too deep" if len(proposal.architecture) > 1 else None)
     claims = []

@@ -21,6 +21,7 @@ class Artefacts:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._checkpointed: set[str] = set()  # trials that may have checkpoints in the log
 
     def publish(self, claim: Claim, output: Path) -> dict[str, str]:
         """Bring weights and validation outputs to the log; they must be there before the row that names them.
@@ -51,6 +52,7 @@ class Artefacts:
         path = output / spec.CHECKPOINT
         if not path.exists() or (written := path.stat().st_mtime) <= saved:
             return saved
+        self._checkpointed.add(claim.uid)
         older = self._store.list(checkpoint_folder(claim.uid))
         number = 1 + max(map(checkpoint_number, older), default=0)
         self._store.create(checkpoint_file(claim.uid, claim.attempt, number), path.read_bytes())
@@ -63,10 +65,13 @@ class Artefacts:
         names = self._store.list(checkpoint_folder(claim.uid)) if claim.attempt > 1 else []
         return self.load(names[-1], path) if names else None
 
-    def clear_checkpoints(self, uid: str) -> None:
-        """Remove a finished trial's checkpoints; those that cannot be removed do no harm."""
+    def clear_checkpoints(self, claim: Claim) -> None:
+        """Remove a finished trial's checkpoints, if there can be any; those that cannot be removed do no harm."""
+        if claim.attempt == 1 and claim.uid not in self._checkpointed:
+            return
+        self._checkpointed.discard(claim.uid)
         with contextlib.suppress(OSError):
-            for name in self._store.list(checkpoint_folder(uid)):
+            for name in self._store.list(checkpoint_folder(claim.uid)):
                 self._store.delete(name)
 
     def load(self, name: str, path: Path) -> str | None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from bisect import insort
 from collections.abc import Callable, Iterator
+from itertools import islice
 
 import numpy as np
 
@@ -15,6 +17,8 @@ from msearch_core.trial_log import Board, Claim, Identity, take_key
 from msearch_core.trial_log.layout import parse_uid
 
 MAX_REDRAWS = 50
+SPREAD = 50
+"""Over at most so many free slots do trainers spread their first choices."""
 
 Refusal = Callable[[Proposal], str | None]
 """Says why a proposal breaks a constraint that is known before training, or ``None``."""
@@ -35,13 +39,14 @@ class Proposer:
         self.refusal = refusal
         self.board: Board = session.log.board(session.run, COLUMNS)
         self.history: dict[str, Outcome] = {}
+        self._in_order: list[Outcome] = []  # the same, by uid; kept so, since sorting a long history takes long
 
     def look(self) -> None:
-        """Read what others have done, and compact the log if that is due."""
+        """Read what others have done."""
         self.board.look()
         for outcome in outcomes(self.board.take(), self.session.run.run):
             self.history[outcome.uid] = outcome
-        self.board.seal_if_due()
+            insort(self._in_order, outcome, key=lambda each: each.uid)
 
     def next(self) -> Claim | None:
         """Claim the next trial, or return ``None`` if there is none to be had at the moment."""
@@ -54,10 +59,19 @@ class Proposer:
         for uid in self.board.abandoned():
             if taken := self._take_over(uid):
                 return taken
-        for slot in self.board.free():
+        for slot in self._free():
             if made := self._claim(slot):
                 return made
         return None
+
+    def _free(self) -> Iterator[int]:
+        """The free slots. Each living trainer begins with another one, so that few of them lose a race."""
+        living, free = self.board.leases.living(), self.board.free()
+        lowest = list(islice(free, min(max(1, len(living)), SPREAD)))
+        if lowest:
+            begin = living.index(self.me.trainer) % len(lowest) if self.me.trainer in living else 0
+            yield from [*lowest[begin:], *lowest[:begin]]
+        yield from free
 
     def proposals(self, slot: int, rng: np.random.Generator) -> Iterator[Proposal]:
         """What to try in a slot: one proposal after another, should the first ones be refused.
@@ -74,7 +88,7 @@ class Proposer:
         if slot <= len(suggestions):
             hyperparameters = space.random_hyperparameters(rng)
             yield Proposal(suggestions[slot - 1], hyperparameters, kind="seed", algorithm="suggestion")
-        history = [self.history[uid] for uid in sorted(self.history)]
+        history = self._in_order
         if settings.get("minimize"):
             history = ranked_by_front(history, settings["minimize"])
         pending = [Proposal.from_json(claim.proposal) for claim in self.board.pending()]

@@ -7,12 +7,14 @@ import shutil
 import signal
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 
 from msearch_core.algorithms.history import Outcome
+from msearch_core.errors import UserError
 from msearch_core.session import Session
 from msearch_core.space import Architecture, Proposal
 from msearch_core.training import spec
@@ -29,6 +31,8 @@ from msearch_core.trial_log.patience import patiently
 
 IDLE_SECONDS = 1.0
 """How long to wait before looking again when all slots are taken."""
+FRESH_SECONDS = 0.5
+"""A look made so recently serves for the next claim."""
 LOOK_SECONDS = 2.0
 """How often to look, in mid-trial, whether the run was stopped; on an object store a fifth as often."""
 HOST_TRIES = 3
@@ -60,6 +64,7 @@ class Trainer:
         self.leaving = False
         self._counts: dict[Architecture, CountResult] = {}
         self._claim_seconds = 0.0
+        self._looked = float("-inf")
         self.artefacts = Artefacts(session.log.store)
         self.look_seconds = LOOK_SECONDS if session.log.store.is_local else 5 * LOOK_SECONDS
         self.proposer = Proposer(session, self.me, self._too_large)
@@ -73,11 +78,13 @@ class Trainer:
         board = self.proposer.board
         while not self.leaving:
             began = time.monotonic()
-            patiently(self.proposer.look, give_up=lambda: self.leaving)
+            if began - self._looked > FRESH_SECONDS:
+                patiently(self.proposer.look, give_up=lambda: self.leaving)
             if board.is_over or board.stopped is not None:
                 return
             claim = patiently(self.proposer.next, give_up=lambda: self.leaving)
             if claim is None:
+                self._seal()
                 time.sleep(IDLE_SECONDS)
                 continue
             self._claim_seconds = time.monotonic() - began
@@ -102,7 +109,10 @@ class Trainer:
             patiently(lambda: self.proposer.board.release(claim))
             return None
         trained = time.monotonic()
-        names = patiently(lambda: self.artefacts.publish(claim, output))
+        with ThreadPoolExecutor(1) as pool:  # looking for the next trial takes no time of its own here
+            looking = pool.submit(self._look)
+            names = patiently(lambda: self.artefacts.publish(claim, output))
+            looking.result()
         ancestors = parent.cumulative_steps if parent and result.inherited_fraction else 0
         row = make_row(
             self.session,
@@ -123,7 +133,7 @@ class Trainer:
             started_at=started,
         )
         first = patiently(lambda: self.session.log.append(row, self.proposer.board))
-        self.artefacts.clear_checkpoints(claim.uid)
+        self.artefacts.clear_checkpoints(claim)
         shutil.rmtree(output, ignore_errors=True)
         return row if first else None
 
@@ -172,6 +182,7 @@ class Trainer:
         began = looked = time.monotonic()
         saved = 0.0
         told = False
+        self._seal()
         while job.wait(0.2) is None:
             now = time.monotonic()
             if now - began > 1.5 * TIME_LIMIT_SECONDS:
@@ -182,15 +193,26 @@ class Trainer:
                 told = True
             if now - looked > self.look_seconds and not told:
                 looked = now
-                with contextlib.suppress(OSError):  # out of reach for now: the trial goes on
-                    self.proposer.look()
-                    if self.proposer.board.stopped is not None:
-                        job.signal(signal.SIGUSR1)
-                        told = True
+                self._look()
+                if self.proposer.board.stopped is not None:
+                    job.signal(signal.SIGUSR1)
+                    told = True
+                self._seal()
             with contextlib.suppress(OSError):  # the next checkpoint may get through
                 saved = self.artefacts.save_checkpoint(claim, output, saved)
         patiently(lambda: self.artefacts.save_checkpoint(claim, output, saved))
         return job.poll()
+
+    def _look(self) -> None:
+        """Look beside a trial, which goes on whatever is amiss with the log: the next claim will tell."""
+        with contextlib.suppress(OSError, UserError):
+            self.proposer.look()
+            self._looked = time.monotonic()
+
+    def _seal(self) -> None:
+        """Compact the log if that is due, while there is nothing else to do."""
+        with contextlib.suppress(OSError):
+            self.proposer.board.seal_if_due()
 
     def _parent(self, claim: Claim) -> Outcome | None:
         parents = Proposal.from_json(claim.proposal).parents

@@ -128,9 +128,9 @@ class Board:
         while layout.run_file(self.run, extension + 1) in names:
             extension += 1
         if extension != self.record.extension:
-            self.record = RunRecord.from_bytes(self.store.read(layout.run_file(self.run, extension)))
+            self.record = RunRecord.read(self.store, layout.run_file(self.run, extension))
         stop = layout.stop_file(self.run, extension)
-        self.stopped = StopRecord.from_bytes(self.store.read(stop)) if stop in names else None
+        self.stopped = StopRecord.read(self.store, stop) if stop in names else None
 
     def _count(self) -> None:
         fresh = self.reader.take()

@@ -15,6 +15,8 @@ _CLAIM = re.compile(r"(?P<uid>\d{4,}-r?\d{5,})\.(?P<attempt>\d+)(?P<ending>\.jso
 _RUNG = re.compile(r"(?P<uid>\d{4,}-r?\d{5,})\.(?P<attempt>\d+)\.(?P<rung>\d+)\.json")
 _CHUNK = re.compile(r"(?P<number>\d{8,})\.parquet")
 _RUN_FILE = re.compile(r"(?P<run>\d{4,})\.(?P<extension>\d+)\.json")
+_STOP_FILE = re.compile(r"runs/\d{4,}\.\d+\.stop\.json")
+_WINNER_FILE = re.compile(r"winners/(?P<number>\d+)\.json")
 _TRAINER = re.compile(r"[A-Za-z0-9_.-]{1,120}")
 _KEY = re.compile(r"[0-9a-f]{16}")
 
@@ -86,6 +88,11 @@ def parse_run_file(name: str) -> tuple[str, int] | None:
 def stop_file(run: str, extension: int) -> str:
     """The record that ends a run's n-th budget early."""
     return f"runs/{check_run(run)}.{extension}.stop.json"
+
+
+def is_stop_file(name: str) -> bool:
+    """Whether a file is the early end of a budget."""
+    return bool(_STOP_FILE.fullmatch(name))
 
 
 def result_file(uid: str) -> str:
@@ -175,6 +182,12 @@ def model_folder(uid: str) -> str:
 def winner_file(number: int) -> str:
     """The n-th winner, from 1."""
     return f"winners/{number}.json"
+
+
+def winner_number(name: str) -> int | None:
+    """Which winner's record a file is, or ``None`` if it is something else."""
+    found = _WINNER_FILE.fullmatch(name)
+    return int(found["number"]) if found else None
 
 
 def _checked(pattern: re.Pattern[str], text: str, what: str) -> str:

@@ -157,6 +157,10 @@ class LeaseWatch:
             self._counters[trainer] = -1
         return self._silent[trainer] > self._lease
 
+    def living(self) -> list[str]:
+        """The trainers that were seen to beat and are not dead, sorted: all observers number them much the same."""
+        return sorted(name for name, beat in self._counters.items() if beat >= 0 and not self.is_dead(name))
+
 
 def _latest(names: Iterable[str]) -> Mapping[str, int]:
     latest: dict[str, int] = {}

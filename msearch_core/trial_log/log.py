@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 
 import pandas as pd
@@ -54,14 +55,12 @@ class TrialLog:
             UserError: the folder is not a trial log.
         """
         try:
-            return SearchRecord.from_bytes(self.store.read(layout.SEARCH))
+            return SearchRecord.read(self.store, layout.SEARCH)
         except (FileNotFoundError, NotADirectoryError):
             raise UserError(
                 f"{self.url} holds no search (there is no {layout.SEARCH} in it); give the folder that "
                 "`msearch search` named as its log"
             ) from None
-        except ValueError as error:
-            raise UserError(f"{self.url}/{layout.SEARCH} cannot be read: {error}") from error
 
     def runs(self) -> list[RunRecord]:
         """Every run with its newest budget, oldest first."""
@@ -70,7 +69,7 @@ class TrialLog:
             if found := layout.parse_run_file(name):
                 newest[found[0]] = max(found[1], newest.get(found[0], 0))
         names = [layout.run_file(run, extension) for run, extension in sorted(newest.items())]
-        return [RunRecord.from_bytes(self.store.read(name)) for name in names]
+        return [RunRecord.read(self.store, name) for name in names]
 
     def add_run(self, record: RunRecord) -> bool:
         """Record a new run or an extended budget. Returns ``False`` if another process was first."""
@@ -85,7 +84,7 @@ class TrialLog:
         if record.extension == 1:
             return 0.0
         try:
-            stop = StopRecord.from_bytes(self.store.read(layout.stop_file(record.run, record.extension - 1)))
+            stop = StopRecord.read(self.store, layout.stop_file(record.run, record.extension - 1))
         except FileNotFoundError:
             return 0.0
         return stop.minutes or 0.0
@@ -115,17 +114,18 @@ class TrialLog:
             board.add(table)
             return True
         self._sealer.add(table)
-        if sealing.is_due(self._sealer):
-            self._sealer.refresh(folders=())
-            sealing.seal(self.store, self._sealer)
+        with contextlib.suppress(OSError):  # the row is on record; sealing can wait until the store answers again
+            if sealing.is_due(self._sealer):
+                self._sealer.refresh(folders=())
+                sealing.seal(self.store, self._sealer)
         self._sealer.take()
         return True
 
     def trials(self) -> pd.DataFrame:
         """Every trial on record, sealed or not, in the order of their uids. Timestamps are in UTC."""
         self._reader.refresh()
-        self._table = pa.concat_tables([self._table, self._reader.take()]).sort_by("uid").combine_chunks()
-        frame: pd.DataFrame = self._table.to_pandas()
+        self._table = pa.concat_tables([self._table, self._reader.take()]).combine_chunks().sort_by("uid")
+        frame: pd.DataFrame = self._table.to_pandas(split_blocks=True)
         return frame
 
     def seal(self) -> int:
@@ -141,11 +141,9 @@ class TrialLog:
     def winners(self) -> list[WinnerRecord]:
         """The winners named so far, oldest first."""
         found = {
-            int(stem): name
-            for name in self.store.list("winners")
-            if (stem := name.rpartition("/")[2].removesuffix(".json")).isdecimal()
+            number: name for name in self.store.list("winners") if (number := layout.winner_number(name)) is not None
         }
-        return [WinnerRecord.from_bytes(self.store.read(name)) for _, name in sorted(found.items())]
+        return [WinnerRecord.read(self.store, name) for _, name in sorted(found.items())]
 
     def add_winner(self, record: WinnerRecord) -> WinnerRecord:
         """Record the next winner."""
