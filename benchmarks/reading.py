@@ -4,12 +4,14 @@
     python -m benchmarks.reading --sizes 1000 --browser # also the report's first paint (Chromium, selenium)
 
 The log is simulated: a search whose trials descend from the better ones before them, with learning curves, failures
-and several trainers. Printed are medians of wall seconds, and the report's size.
+and several trainers. Printed are medians of wall seconds (and of CPU seconds, which a busy machine does not change), the
+report's size, and with a browser the seconds until its first paint and until its last chart is drawn.
 """
 
 from __future__ import annotations
 
 import argparse
+import resource
 import statistics
 import subprocess
 import sys
@@ -104,7 +106,7 @@ def simulated(size: int, trainers: int = 4, seed: int = 0) -> list[Trial]:
 
 
 def fill(folder: str, size: int, *, finished: bool = True) -> TrialLog:
-    """A log with a simulated search, sealed but for the last few rows."""
+    """A log with a simulated search, sealed but for the last few rows; if not finished, one trial is still missing."""
     log, rows = TrialLog(folder), simulated(size)
     log.open(
         SearchRecord(
@@ -112,7 +114,11 @@ def fill(folder: str, size: int, *, finished: bool = True) -> TrialLog:
             direction="max", algorithm="coordinate_descent", seed=0, split_seed=0, task="classification", settings={},
         )
     )  # fmt: skip
-    log.add_run(RunRecord(run="0001", extension=1, trials=size, minutes=None, data={}, data_fingerprint="d" * 16))
+    log.add_run(
+        RunRecord(
+            run="0001", extension=1, trials=size + (not finished), minutes=None, data={}, data_fingerprint="d" * 16
+        )
+    )
     unsealed = min(size // 21, 200)
     sealed = rows[: size - unsealed]
     for number, start in enumerate(range(0, len(sealed), 250), 1):
@@ -131,14 +137,16 @@ def fill(folder: str, size: int, *, finished: bool = True) -> TrialLog:
     return log
 
 
-def timed(*arguments: str, repeats: int = 3) -> float:
-    """The median wall time of a command, in seconds."""
-    times = []
+def timed(*arguments: str, repeats: int = 3) -> tuple[float, float]:
+    """The medians of a command's wall and CPU seconds."""
+    wall, used = [], []
     for _ in range(repeats):
-        began = time.perf_counter()
+        began, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run([sys.executable, "-m", "msearch_core.cli", *arguments], check=True, stdout=subprocess.DEVNULL)
-        times.append(time.perf_counter() - began)
-    return statistics.median(times)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        wall.append(time.perf_counter() - began)
+        used.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    return statistics.median(wall), statistics.median(used)
 
 
 def painted(page: Path) -> tuple[float, float]:
@@ -161,7 +169,7 @@ def main() -> None:
     parser.add_argument("--browser", action="store_true", help="also open the report in a headless Chromium")
     options = parser.parse_args()
     columns = ("trials", "compare", "by block", "report", "page MB", *(("paint", "charts") if options.browser else ()))
-    print(f"{'':>8}" + "".join(f"{name:>12}" for name in columns))
+    print(f"{'':>8}" + "".join(f"{name:>14}" for name in columns))
     for size in options.sizes:
         with tempfile.TemporaryDirectory() as folder:
             url = fill(f"{folder}/log", size).url
@@ -171,10 +179,14 @@ def main() -> None:
                 timed("compare", url),
                 timed("compare", url, "--by", "block"),
                 timed("report", url, "--out", str(page)),
+            ]
+            cells = [f"{wall:.2f} ({used:.2f})" for wall, used in found]
+            others = [
                 page.stat().st_size / 1e6,
                 *(painted(page) if options.browser else ()),
             ]
-        print(f"{size:>8,}" + "".join(f"{value:>12.2f}" for value in found), flush=True)
+        cells += [f"{value:.2f}" for value in others]
+        print(f"{size:>8,}" + "".join(f"{cell:>14}" for cell in cells), flush=True)
 
 
 if __name__ == "__main__":

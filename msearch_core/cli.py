@@ -147,7 +147,7 @@ def trials(
     ] = None,
 ) -> None:
     """List the trials on record, best first."""
-    from msearch_core.listing import COLUMNS, list_trials, printable
+    from msearch_core.listing import as_lines, list_trials
     from msearch_core.listing import where as filtered
     from msearch_core.trial_log import TrialLog
 
@@ -159,12 +159,9 @@ def trials(
     elif output is Format.CSV:
         frame.to_csv(sys.stdout, index=False)
     else:
-        table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-        for column in frame.columns:
-            table.add_column(column, overflow="fold", no_wrap=column in COLUMNS and column != "architecture")
-        for row in frame.itertuples(index=False):
-            table.add_row(*map(printable, row))
-        console.print(table if len(frame) else "no trial is on record yet")
+        head, *lines = as_lines(frame, console.width)
+        console.print(head if lines else "no trial is on record yet", style="bold" if lines else "", soft_wrap=True)
+        console.out("\n".join(lines), end="\n" if lines else "", highlight=False)
 
 
 @app.command()

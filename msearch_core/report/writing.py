@@ -10,6 +10,8 @@ import fsspec
 
 from msearch_core.errors import UserError
 from msearch_core.report.page import Predictions, build_page
+from msearch_core.report.scores import scored
+from msearch_core.report.state import is_running, winner_of
 from msearch_core.trial_log import TrialLog
 
 
@@ -43,15 +45,19 @@ def write_report(
 
 
 def watch_report(log: TrialLog, out: str | Path, seconds: float) -> Iterator[int]:
-    """Write the page again every so many seconds until the run has a winner.
+    """Write the page again every so many seconds until the newest run is over and has named its winner.
 
     Yields:
         The number of trials on record, after each writing.
     """
     while True:
+        run = next(iter(log.runs()[::-1]), None)
+        winner = winner_of(log, run)
+        running = run is None or is_running(log, run, winner)
         write_report(log, out, refresh=seconds)
-        runs, winners = log.runs(), log.winners()
-        yield len(log.trials())
-        if runs and any(winner.run == runs[-1].run for winner in winners):
+        trials = log.trials()
+        yield len(trials)
+        # A run whose every trial failed is over without a winner.
+        if not running and (winner is not None or scored(trials).empty):
             return
         time.sleep(seconds)

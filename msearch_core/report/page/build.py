@@ -20,6 +20,7 @@ from msearch_core.report.page.numbers import score
 from msearch_core.report.plots.hyperparameters import hyperparameter_names
 from msearch_core.report.plots.predictions import class_scores
 from msearch_core.report.scores import best_first
+from msearch_core.report.state import is_running, winner_of
 from msearch_core.trial_log import TrialLog, WinnerRecord
 
 _SECURITY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data: blob:"
@@ -55,8 +56,8 @@ def build_page(log: TrialLog, predictions: Predictions | None = None, refresh: f
     search, known = log.search(), log.trials()
     trials = last_run(known)
     run = next((each for each in reversed(log.runs()) if trials.empty or each.run == trials["run"].iloc[-1]), None)
-    winner = next((each for each in reversed(log.winners()) if run and each.run == run.run), None)
-    running = winner is None
+    winner = winner_of(log, run)
+    running = is_running(log, run, winner)
     charts = figures(known, trials, winner, predictions)
     ranked = best_first(trials)
     opened = payload.shown_uids(charts) | set(ranked["uid"].head(sections.BEST))
@@ -214,7 +215,7 @@ def _chart(name: str, title: str, alternatives: dict[str, go.Figure]) -> Markup:
         [
             element("div", *buttons, class_="tabs", role="group", aria_label=title) if len(buttons) > 1 else None,
             element(
-                "div", class_="chart", role="img", aria_label=title, data_chart=name, style=f"min-height:{height}px"
+                "div", class_="chart", role="figure", aria_label=title, data_chart=name, style=f"min-height:{height}px"
             ),
         ]
     )

@@ -51,7 +51,7 @@ def lineage(frame: pd.DataFrame, winner: str | None = None) -> go.Figure:
     scores = [float(trials[node.uid]["objective"]) for node in nodes if _has_score(trials[node.uid])]
     return figure(
         traces, x="generation" if edges else "", height=max(260, height), yaxis_visible=False,
-        yaxis_range=[rows_used - 0.2, -0.8], xaxis_tickvals=list(range(generations)),
+        yaxis_range=[rows_used - 0.2, -0.8], xaxis_tickvals=list(range(0, generations, 1 + generations // 10)),
         xaxis_showgrid=False, xaxis_zeroline=False, showlegend=False,
         coloraxis=_colours(scores, is_maximised(frame), objective_name(frame)),
         annotations=_label_of_singles(single) if edges and single else [],
