@@ -4,7 +4,7 @@
     python -m benchmarks.reading --sizes 1000 --browser # also the report's first paint (Chromium, selenium)
 
 The log is simulated: a search whose trials descend from the better ones before them, with learning curves, failures
-and several trainers. Printed are medians of wall seconds (and of CPU seconds, which a busy machine does not change), the
+and several trainers. Printed are medians of wall seconds (and of CPU seconds, which a busy machine changes little), the
 report's size, and with a browser the seconds until its first paint and until its last chart is drawn.
 """
 
