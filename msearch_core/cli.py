@@ -27,11 +27,20 @@ console = Console(markup=False, highlight=False)
 
 
 class Format(StrEnum):
-    """How ``msearch trials`` prints."""
+    """How trials and comparisons are printed."""
 
     TABLE = "table"
     JSON = "json"
     CSV = "csv"
+
+
+class Grouping(StrEnum):
+    """What makes a group in ``msearch compare --by``."""
+
+    BLOCK = "block"
+    ALGORITHM = "algorithm"
+    KIND = "kind"
+    STATUS = "status"
 
 
 Log = Annotated[str, typer.Argument(help="Folder of a trial log, local or any fsspec URL.")]
@@ -161,7 +170,7 @@ def trials(
     ] = None,
 ) -> None:
     """List the trials on record, best first."""
-    from msearch_core.listing import COLUMNS, list_trials, printable
+    from msearch_core.listing import as_lines, list_trials
     from msearch_core.listing import where as filtered
     from msearch_core.trial_log import TrialLog
 
@@ -173,12 +182,60 @@ def trials(
     elif output is Format.CSV:
         frame.to_csv(sys.stdout, index=False)
     else:
-        table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-        for column in frame.columns:
-            table.add_column(column, overflow="fold", no_wrap=column in COLUMNS and column != "architecture")
-        for row in frame.itertuples(index=False):
-            table.add_row(*map(printable, row))
-        console.print(table if len(frame) else "no trial is on record yet")
+        head, *lines = as_lines(frame, console.width)
+        console.print(head if lines else "no trial is on record yet", style="bold" if lines else "", soft_wrap=True)
+        console.out("\n".join(lines), end="\n" if lines else "", highlight=False)
+
+
+@app.command()
+def compare(
+    log: Log,
+    uids: Annotated[list[str] | None, typer.Argument(metavar="[UID]...", help="Trials. [default: the best]")] = None,
+    top: Annotated[int, typer.Option(min=1, help="How many of the best, where no UID is given.")] = 3,
+    by: Annotated[Grouping | None, typer.Option(help="Compare groups of trials instead.")] = None,
+    output: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.TABLE,
+) -> None:
+    """Put trials side by side: score, size, speed, cost, what differs, where each comes from; or compare groups."""
+    from msearch_core.report import printing
+    from msearch_core.report.compare import compare as side_by_side
+    from msearch_core.report.compare import last_run
+    from msearch_core.report.groups import groups
+    from msearch_core.trial_log import TrialLog
+
+    if by and uids:
+        raise UserError("--by compares groups of all trials; leave out the UIDs, or --by")
+    opened = TrialLog(log)
+    opened.search()
+    frame = opened.trials()
+    found = groups(last_run(frame), by.value) if by else side_by_side(frame, uids or (), top)
+    if output is Format.JSON:
+        sys.stdout.write(printing.as_json(found) + "\n")
+    elif output is Format.CSV:
+        sys.stdout.write(printing.as_csv(found))
+    else:
+        console.print(printing.groups_table(found) if by else printing.comparison_table(found))
+
+
+@app.command()
+def report(
+    log: Log,
+    out: Annotated[str, typer.Option(help="The page to write.")] = "report.html",
+    watch: Annotated[
+        float | None, typer.Option(min=1, help="Write it again every so many seconds until the search ends.")
+    ] = None,
+) -> None:
+    """Write one self-contained page about a search, running or ended."""
+    from msearch_core.report.writing import watch_report, write_report
+    from msearch_core.trial_log import TrialLog
+
+    opened = TrialLog(log)
+    opened.search()
+    if watch:
+        for trials_so_far in watch_report(opened, out, watch):
+            console.print(f"{out}: {trials_so_far} trials", soft_wrap=True)
+    else:
+        write_report(opened, out)
+        console.print(f"wrote {out}", soft_wrap=True)
 
 
 @app.command()

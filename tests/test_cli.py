@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from msearch_core.listing import as_lines
 from msearch_core.trial_log import TrialLog
 from tests.test_log_contract import search_record, trial
 
@@ -48,6 +49,18 @@ def test_trials_in_other_orders_and_forms(log: str) -> None:
     table = msearch("trials", log, "--sort", "-uid").stdout
     assert table.index("0001-000004") < table.index("0001-000001")
     assert "dense(units=64)" in table
+
+
+def test_long_cells_are_folded_in_the_last_column(log: str) -> None:
+    listed = msearch("trials", log, "--columns", "uid,architecture,error,uid", COLUMNS="50").stdout.splitlines()
+    assert listed[0].split() == ["uid", "architecture", "error", "uid"]
+    frame = pd.DataFrame({"name": ["a", "bcd"], "text": ["one two three four five six seven eight", ""]})
+    assert as_lines(frame, 10) == [
+        "name  text",
+        "a     one two three four five six",
+        "      seven eight",
+        "bcd",
+    ]
 
 
 def test_lists_of_what_there_is() -> None:
