@@ -18,7 +18,7 @@ VECTOR = "vector"
 IMAGE = "image"
 SEQUENCE = "sequence"
 
-Morph: TypeAlias = Literal["exact", "zero_residual", "none"]
+Morph: TypeAlias = Literal["exact", "zero_residual", "beside", "none"]
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,8 @@ class BlockFamily:
         gives: the kind of tensor it returns.
         morph: how a new block of the family can leave a trained model as it was. ``"exact"``: with the input's width
             its weights can be set to compute the identity on what is not negative. ``"zero_residual"``: so it does
-            once the weights of the layers whose names go on with ``project`` are zero. ``"none"``: it cannot.
+            once the weights of the layers whose names go on with ``project`` are zero. ``"beside"``: it only puts
+            features of its own beside its input. ``"none"``: it cannot.
     """
 
     function: Callable[..., Any]
@@ -111,6 +112,6 @@ def block(
     Args:
         takes: the kind of tensor the function needs, ``"vector"``, ``"image"`` or ``"sequence"``.
         gives: the kind it returns; the same as it takes unless said otherwise.
-        morph: how it can be put into a trained model, ``"exact"``, ``"zero_residual"`` or ``"none"``.
+        morph: how it can be put into a trained model, ``"exact"``, ``"zero_residual"``, ``"beside"`` or ``"none"``.
     """
     return lambda function: BlockFamily(function, takes, gives or takes, morph)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from msearch_core.training.inherit import align
+from msearch_core.training.places import align
 
 
 @given(st.lists(st.sampled_from("abcd"), min_size=1, max_size=6), st.sampled_from("abcd"), st.data())

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -13,7 +14,7 @@ from msearch_core.objectives import find_objective
 from msearch_core.training.build import build_model, count_flops, count_parameters, parts
 from msearch_core.training.checkpoints import assign_weights, load, load_state, save, weights_of
 from msearch_core.training.feed import batch_indices
-from msearch_core.training.inherit import inherit
+from msearch_core.training.inherit import Inheritance, inherit
 from msearch_core.training.loop import make_optimizer
 from tests import training_data, training_spaces
 from tests.training_runs import HYPERPARAMETERS, build, of, trained
@@ -156,37 +157,46 @@ def test_checkpoints_come_back_whole(tmp_path: Path, digits: PreparedData) -> No
     assert [each.name for each in tmp_path.iterdir()] == ["w"]
 
 
-def test_inheritance_by_name_and_shape(digits: PreparedData) -> None:
+def test_inheritance(digits: PreparedData) -> None:
     wide = "dense(units=128,activation=relu,batch_norm=False)"
+    other = "residual_dense(units=32)"
     parent = build(digits, TABLES, DENSE)
     parent.get_layer("b1_dense_batch_norm").moving_mean.assign(np.full(64, 7.0))
     weights = weights_of(parent)
+    examples = np.asarray(digits.splits["train"].x[:64], np.float32)
 
-    keras.utils.set_random_seed(1)
-    same = build_model(digits.problem, TABLES, DENSE, {})
-    found = inherit(same, {"": DENSE}, {"": DENSE}, weights)
+    def child_of(child: tuple[str, ...]) -> tuple[Any, Inheritance]:
+        keras.utils.set_random_seed(1)
+        model = build_model(digits.problem, TABLES, child, {})
+        return model, inherit(
+            model, fitted_space(TABLES, digits.problem), {"": child}, {"": DENSE}, weights, examples, 0
+        )
+
+    same, found = child_of(DENSE)
     assert found.fraction == 1.0
+    assert found.exact
     assert set(found.layers.values()) == {"copied"}
     assert all(np.array_equal(weights[name], value) for name, value in weights_of(same).items())
 
-    deeper = (DENSE[0], "residual_dense(units=32)", DENSE[1])
-    keras.utils.set_random_seed(1)
-    child = build_model(digits.problem, TABLES, deeper, {})
-    found = inherit(child, {"": deeper}, {"": DENSE}, weights)
+    deeper, found = child_of((DENSE[0], "residual_dense(units=32)", DENSE[1]))
+    assert found.exact
     assert {layer for layer, how in found.layers.items() if how == "fresh"} == {
         "b1_residual_dense_hidden",
         "b1_residual_dense_project",
     }
-    assert np.array_equal(child.get_layer("b2_dense_batch_norm").moving_mean.value.numpy(), np.full(64, 7.0))
+    assert np.array_equal(deeper.get_layer("b2_dense_batch_norm").moving_mean.value.numpy(), np.full(64, 7.0))
     assert 0 < found.fraction < 1
 
-    replaced = (wide, DENSE[1])
-    keras.utils.set_random_seed(1)
-    child = build_model(digits.problem, TABLES, replaced, {})
-    fresh = weights_of(child)
-    found = inherit(child, {"": replaced}, {"": DENSE}, weights)
-    assert {layer for layer, how in found.layers.items() if how == "copied"} == {"b1_dense_batch_norm", "head"}
-    assert np.array_equal(fresh["b0_dense_dense/kernel"], weights_of(child)["b0_dense_dense/kernel"])
+    wider, found = child_of((wide, DENSE[1]))
+    assert found.exact
+    assert found.layers["b0_dense_dense"] == found.layers["b1_dense_dense"] == "morphed"
+    kernel = wider.get_layer("b0_dense_dense").kernel.value.numpy()
+    assert np.array_equal(kernel[:, :64], kernel[:, 64:])
+
+    _, found = child_of((other, DENSE[1]))
+    assert not found.exact
+    assert {layer for layer, how in found.layers.items() if how == "copied"} >= {"b1_dense_batch_norm", "head"}
+    assert {found.layers["b0_residual_dense_hidden"], found.layers["b1_dense_dense"]} == {"fresh"}
 
 
 def test_heads_inherit_from_heads() -> None:
@@ -198,12 +208,14 @@ def test_heads_inherit_from_heads() -> None:
     assert parts(space, child) == {"": (dense, dense), "h0_": (dense,), "h1_": (dense,)}
     weights = weights_of(build(data, TABLES, parent))
     model = build(data, TABLES, child)
-    found = inherit(model, parts(space, child), parts(space, parent), weights)
+    examples = np.asarray(data.splits["train"].x[:64], np.float32)
+    found = inherit(model, space, parts(space, child), parts(space, parent), weights, examples, 0)
+    assert found.exact
     assert found.layers == {
         "b0_dense_dense": "copied",
-        "b1_dense_dense": "fresh",
+        "b1_dense_dense": "morphed",
         "h0_b0_dense_dense": "copied",
-        "h1_b0_dense_dense": "fresh",
+        "h1_b0_dense_dense": "morphed",
         "head0": "copied",
         "head1": "copied",
     }

@@ -30,7 +30,7 @@ def projected_dense(inputs: Any, name: str, *, units: int, activation: str = "re
     return keras.layers.Add(name=f"{name}_add")([shortcut, outputs])
 
 
-@block()
+@block(morph="beside")
 def concatenated_dense(
     inputs: Any, name: str, *, units: int, activation: str = "relu", batch_norm: bool = False
 ) -> Any:

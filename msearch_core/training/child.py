@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from msearch_core.data.prepared import open_prepared
@@ -31,6 +32,9 @@ from msearch_core.training.loop import (
 from msearch_core.training.measure import Stopwatch, latency, peak_megabytes
 from msearch_core.training.resume import load_progress, save_progress
 from msearch_core.training.spec import TrialResult, TrialSpec
+
+CALIBRATION = 256
+"""So many train examples show an inserted batch normalisation what passes through it."""
 
 
 def run(spec_path: str) -> None:
@@ -87,7 +91,7 @@ def train(trial: TrialSpec, signals: Signals, watch: Stopwatch) -> TrialResult:
         train_steps = make_train_steps(model, optimizer, problem, training, trial.hyperparameters)
         train_steps.get_concrete_function()
     with watch.timed("warm_start"):
-        inheritance = _warm_start(model, space, trial)
+        inheritance = _warm_start(model, space, trial, training.x)
         progress = Progress()
         if trial.resume:
             progress = load_progress(Path(trial.resume), trial.batch_size, model, optimizer)
@@ -139,8 +143,9 @@ def train(trial: TrialSpec, signals: Signals, watch: Stopwatch) -> TrialResult:
     return result.model_copy(update=scores)
 
 
-def _warm_start(model: Any, space: SearchSpace, trial: TrialSpec) -> Inheritance | None:
+def _warm_start(model: Any, space: SearchSpace, trial: TrialSpec, examples: np.ndarray) -> Inheritance | None:
     if trial.parent is None:
         return None
     weights = checkpoints.load(Path(trial.parent.weights))
-    return inherit(model, parts(space, trial.architecture), parts(space, trial.parent.architecture), weights)
+    child, parent = parts(space, trial.architecture), parts(space, trial.parent.architecture)
+    return inherit(model, space, child, parent, weights, np.asarray(examples[:CALIBRATION]), trial.seed)

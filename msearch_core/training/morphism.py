@@ -149,7 +149,8 @@ def _apply(step: Step) -> Outcome:
 
 
 def _size(step: Step) -> int:
-    return int(step.operation._inbound_nodes[0].output_tensors[0].shape[-1] or 1)
+    shape = step.operation._inbound_nodes[0].output_tensors[0].shape
+    return int(shape[-1] or 1) if shape else 1
 
 
 def _unknown(step: Step) -> Outcome:
@@ -341,12 +342,13 @@ def _concatenated(step: Step) -> Outcome:
         return _unchanged(step)
     sources, size = [], 0
     for channels in step.inputs:
-        if step.place.inserted and not channels.exact:
+        if step.place.identity == "beside" and not channels.exact:
             sources.append(np.full(len(channels.source), NEW))
             continue
         sources.append(np.where(channels.source == NEW, NEW, channels.source + size))
         size += channels.size
-    exact = any(each.exact for each in step.inputs) if step.place.inserted else all(each.exact for each in step.inputs)
+    whole = any if step.place.identity == "beside" else all
+    exact = whole(each.exact for each in step.inputs)
     return Channels(np.concatenate(sources), size, exact, all(each.positive for each in step.inputs)), None
 
 
@@ -393,13 +395,23 @@ def _close_branch(tensors: Sequence[Any], inputs: Sequence[Channels]) -> Channel
     branches = [tensor for tensor, each in zip(tensors, inputs, strict=True) if not each.exact]
     if len(skips) != 1 or not branches:
         return None
-    for tensor in branches:
-        operation = tensor._keras_history.operation
-        while not (isinstance(operation, keras.Layer) and operation.trainable_weights):
-            operation = operation._inbound_nodes[0].input_tensors[0]._keras_history.operation
-        for variable in operation.trainable_weights:
-            variable.assign(np.zeros(variable.shape, np.float32))
+    last = [_last_weighted(tensor) for tensor in branches]
+    if None in last:
+        return None
+    for variable in (variable for layer in last for variable in layer.trainable_weights):
+        variable.assign(np.zeros(variable.shape, np.float32))
     return skips[0]
+
+
+def _last_weighted(tensor: Any) -> Any:
+    """The last layer with weights on the way to a tensor; ``None`` if there is none."""
+    operation = tensor._keras_history.operation
+    while not (isinstance(operation, keras.Layer) and operation.trainable_weights):
+        before = operation._inbound_nodes[0].input_tensors
+        if not before:
+            return None
+        operation = before[0]._keras_history.operation
+    return operation
 
 
 def _centred(matrix: np.ndarray, shape: Sequence[int]) -> np.ndarray:

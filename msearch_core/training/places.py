@@ -5,18 +5,40 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from difflib import SequenceMatcher
+from itertools import takewhile
+from typing import TypeAlias
 
 import numpy as np
 
 from msearch_core.space import SearchSpace
 from msearch_core.training.build import block_prefix
-from msearch_core.training.inherit import Parts, align
 from msearch_core.training.morphism import Place
+
+Parts: TypeAlias = Mapping[str, Sequence[str]]
+"""The blocks of a model by part (`msearch_core.training.build.parts`)."""
 
 SIZES = ("units", "filters", "kernel", "factor", "expansion")
 """Parameters that say how large a block is; blocks that differ in nothing else have the same layers."""
 
 _LAYER_OF_HEAD = re.compile(r"(?:head|unit)(?P<number>\d*)")
+
+
+def align(child: Sequence[str], parent: Sequence[str]) -> dict[int, int]:
+    """Match the child's block positions to the parent's, so that an inserted block does not shift the rest.
+
+    What both begin and end with is matched first: ``difflib`` alone looks for the longest equal run and so loses a
+    block where several are the same. A replaced run of the same length is matched one to one.
+    """
+    begin = _common_prefix(child, parent)
+    end = _common_prefix(child[begin:][::-1], parent[begin:][::-1])
+    matched = {position: position for position in range(begin)}
+    matched |= {len(child) - back: len(parent) - back for back in range(1, end + 1)}
+    middle = SequenceMatcher(None, parent[begin : len(parent) - end], child[begin : len(child) - end], autojunk=False)
+    for tag, i, i_end, j, j_end in middle.get_opcodes():
+        if tag == "equal" or (tag == "replace" and i_end - i == j_end - j):
+            matched |= zip(range(begin + j, begin + j_end), range(begin + i, begin + i_end), strict=True)
+    return matched
 
 
 def find_places(
@@ -73,6 +95,7 @@ def _block_places(
         prefix = block_prefix(position, block.family.name, part)
         if source is None:
             found[prefix] = (None, True, joined, block.family.morph)
+            joined = joined and block.family.morph != "none"
             continue
         joined, reached = joined and source == reached + 1, source
         if _alike(space, name, parent[source]):
@@ -88,3 +111,8 @@ def _alike(space: SearchSpace, first: str, second: str) -> bool:
     one, other = space.by_name[first], space.by_name[second]
     structures = [{key: value for key, value in each.parameters.items() if key not in SIZES} for each in (one, other)]
     return one.family == other.family and structures[0] == structures[1]
+
+
+def _common_prefix(first: Sequence[str], second: Sequence[str]) -> int:
+    """How many items two sequences begin with alike."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(first, second, strict=False)))

@@ -87,7 +87,7 @@ class TrialResult(_Record):
     timings: dict[str, float] | None = None
     peak_mb: float | None = None
     inherited_fraction: float | None = None
-    inheritance: dict[str, Literal["copied", "fresh"]] | None = None
+    inheritance: dict[str, Literal["copied", "morphed", "fresh"]] | None = None
 
 
 class WinnerSpec(_Record):
