@@ -29,7 +29,7 @@ from typing import Any
 import pandas as pd
 
 from benchmarks import servers
-from msearch_core.data.problem import Problem
+from msearch_core.data.problem import Problem, Target
 from msearch_core.loading import load_space
 from msearch_core.session import Session
 from msearch_core.training.proposing import Proposer
@@ -210,7 +210,7 @@ def claims(url: str, count: int, racers: int = 8) -> dict[str, int]:
 
 def session_without_data(url: str, trials: int) -> Session:
     """Enough of a session to propose with."""
-    problem = Problem("classification", "vector", (4,), ("a", "b"), {})
+    problem = Problem("vector", (4,), {"kind": "table"}, (Target("y", "classification", ("a", "b")),))
     space = load_space("tabular").for_input((4,))
     return Session(TrialLog(url), search_record(), run_record(trials), Path(), problem, space)
 
