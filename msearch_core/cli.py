@@ -89,6 +89,15 @@ def search(
     minimize: Annotated[
         str | None, typer.Option(help="Cost to keep small as well: parameters, flops, latency_ms, model_bytes.")
     ] = None,
+    early_stopping: Annotated[
+        str | None, typer.Option(help="End trials early that fall behind: asha or median.")
+    ] = None,
+    ensemble_every: Annotated[int | None, typer.Option(help="One trial in so many is an ensemble.")] = None,
+    combine: Annotated[str | None, typer.Option(help="An ensemble's weights: average or learned.")] = None,
+    distill_every: Annotated[int | None, typer.Option(help="One trial in so many learns from the best.")] = None,
+    distillation: Annotated[
+        str | None, typer.Option(help="By what: cross_entropy, logits, probabilities or balanced.")
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="TOML or JSON file with any of these options.")] = None,
     pool: Annotated[str | None, typer.Option(help="Prefect work pool to train on. [default: this machine]")] = None,
 ) -> None:
@@ -97,7 +106,7 @@ def search(
 
     del target, space, trials, minutes, trainers, steps, batch_size, log, name, seed, algorithm, objective, test, group
     del task, task_weight, weight, balance, algorithm_options, max_params, max_flops, max_latency_ms, max_bytes
-    del minimize, pool
+    del minimize, early_stopping, ensemble_every, combine, distill_every, distillation, pool
     given = {
         key: value
         for key, value in context.params.items()

@@ -56,6 +56,18 @@ class SearchConfig(BaseModel):
     minimize: Literal["parameters", "flops", "latency_ms", "model_bytes"] | None = Field(
         None, description="a cost to be kept small besides the objective"
     )
+    early_stopping: Literal["asha", "median"] | None = Field(
+        None, description="end trials early that fall behind those of all trainers"
+    )
+    ensemble_every: int | None = Field(None, ge=2, description="one trial in so many is an ensemble of earlier ones")
+    combine: Literal["average", "learned"] | None = Field(
+        None, description="how an ensemble weighs its members: average (the default) or learned"
+    )
+    distill_every: int | None = Field(None, ge=2, description="one trial in so many learns from the best one so far")
+    distillation: Literal["logits", "probabilities", "cross_entropy", "balanced"] | None = Field(
+        None,
+        description="what a student is compared with: cross_entropy (the default), logits, probabilities, balanced",
+    )
     log: str | None = Field(None, description="folder of the trial database, local or any fsspec URL")
     name: str | None = Field(None, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="name of the search")
     seed: int = Field(0, ge=0, lt=2**31, description="seed of the splits, the proposals and the trials")
@@ -86,8 +98,11 @@ class SearchConfig(BaseModel):
     @property
     def settings(self) -> dict[str, Any]:
         """How every trial is proposed and trained: the same for all runs of a log; ``None`` where nothing is asked."""
-        own = ("steps", "batch_size", "max_params", "max_flops", "max_latency_ms", "max_bytes", "minimize")
-        return {**{key: getattr(self, key) for key in own}, "algorithm_options": self.algorithm_options or None}
+        own = {
+            "steps", "batch_size", "max_params", "max_flops", "max_latency_ms", "max_bytes", "minimize",
+            "early_stopping", "ensemble_every", "combine", "distill_every", "distillation",
+        }  # fmt: skip
+        return {**self.model_dump(include=own), "algorithm_options": self.algorithm_options or None}
 
     @property
     def budget(self) -> tuple[int, float | None]:

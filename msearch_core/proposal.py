@@ -20,10 +20,13 @@ class Proposal:
     Attributes:
         architecture: names of blocks, from input to output.
         hyperparameters: by name; how the architecture is trained.
-        kind: ``seed`` for a suggestion, ``search`` for an algorithm's own proposal.
-        parents: uids of the trials it descends from; weights are inherited from the first.
+        kind: ``seed`` for a suggestion, ``search`` for an algorithm's own proposal, ``distill`` for one that learns
+            from a teacher too, ``ensemble`` for what is made of earlier trials.
+        parents: uids of the trials it descends from; weights are inherited from the first. For an ensemble, those to
+            choose its members from.
         mutation: how it differs from its parent, for a person to read.
         algorithm: the name of the algorithm that made it.
+        teacher: uid of the trial or ensemble whose outputs are learned from beside the labels.
     """
 
     architecture: Architecture
@@ -32,6 +35,7 @@ class Proposal:
     parents: tuple[str, ...] = ()
     mutation: Mapping[str, Any] | None = None
     algorithm: str | None = None
+    teacher: str | None = None
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Proposal:
@@ -42,7 +46,8 @@ class Proposal:
     @cached_property
     def key(self) -> str:
         """A hash of what is tried; two proposals with one key would be the same trial."""
-        return digest([self.kind, self.architecture, dict(sorted(self.hyperparameters.items())), self.parents])
+        taught = [self.teacher] if self.teacher else []
+        return digest([self.kind, self.architecture, dict(sorted(self.hyperparameters.items())), self.parents, *taught])
 
 
 def architecture_hash(architecture: Sequence[str]) -> str:

@@ -23,7 +23,16 @@ from msearch_core.objectives import evaluate
 from msearch_core.training import spec
 from msearch_core.training.checkpoints import load
 from msearch_core.training.client import PACKAGE_ROOT, TrainingHost
-from msearch_core.training.spec import CountResult, CountSpec, Parent, TrialResult, TrialSpec, WinnerResult, WinnerSpec
+from msearch_core.training.spec import (
+    CountResult,
+    CountSpec,
+    Member,
+    Parent,
+    TrialResult,
+    TrialSpec,
+    WinnerResult,
+    WinnerSpec,
+)
 from tests import training_data
 
 DENSE = ("dense(units=32,activation=relu,batch_norm=False)",)
@@ -302,8 +311,8 @@ def test_the_winner_is_tested_and_takes_raw_input(host: TrainingHost, trial, tmp
     output = tmp_path / "bundle"
     output.mkdir()
     told = WinnerSpec(
-        **asked.model_dump(include={"uid", "space", "architecture", "hyperparameters", "data"}),
-        weights=str(path.parent / spec.WEIGHTS),
+        **asked.model_dump(include={"uid", "space", "hyperparameters", "data"}),
+        members=(Member(weights=str(path.parent / spec.WEIGHTS), architecture=asked.architecture),),
         output=str(output),
     )
     spec.write(told, output / "spec.json")

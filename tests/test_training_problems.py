@@ -20,7 +20,7 @@ from msearch_core.loading import load_space
 from msearch_core.training import spec
 from msearch_core.training.client import TrainingHost
 from msearch_core.training.predict import predict
-from msearch_core.training.spec import TrialSpec, WinnerResult, WinnerSpec
+from msearch_core.training.spec import Member, TrialSpec, WinnerResult, WinnerSpec
 
 # Small tables are overfitted by the default space's first suggestion; a search would find out.
 SUGGESTION = {"regression": 1, "two_tasks": 1}
@@ -75,8 +75,9 @@ def test_as_good_as_a_model_of_scikit_learn(host: TrainingHost, tmp_path: Path, 
 
     bundle = tmp_path / "bundle"
     bundle.mkdir()
-    kept = trial.model_dump(include={"uid", "space", "architecture", "hyperparameters", "data"})
-    asked = WinnerSpec(**kept, weights=str(tmp_path / spec.WEIGHTS), output=str(bundle))
+    member = Member(weights=str(tmp_path / spec.WEIGHTS), architecture=trial.architecture)
+    kept = trial.model_dump(include={"uid", "space", "hyperparameters", "data"})
+    asked = WinnerSpec(**kept, members=(member,), output=str(bundle))
     spec.write(asked, bundle / "spec.json")
     assert host.start("winner", bundle / "spec.json").wait(120)
     winner = spec.read(WinnerResult, bundle / spec.RESULT)

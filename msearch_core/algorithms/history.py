@@ -6,7 +6,7 @@ import heapq
 import json
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -16,7 +16,8 @@ from msearch_core.space import Architecture, Value
 
 COLUMNS = (
     "uid", "run", "kind", "status", "objective", "direction", "metrics", "architecture", "hyperparameters",
-    "parameters", "flops", "latency_ms", "model_bytes", "weights", "cumulative_steps", "steps",
+    "parameters", "flops", "latency_ms", "model_bytes", "weights", "predictions", "cumulative_steps", "steps", "curve",
+    "mutation",
 )  # fmt: skip
 """The columns of the trial log that a history is made from."""
 LOSSES = ("log_loss", "rmse", "loss")
@@ -47,6 +48,10 @@ class Outcome:
         flops: multiplications and additions of one prediction.
         latency_ms: time of one prediction.
         model_bytes: size of the weights.
+        kind: as in the row.
+        predictions: path of the validation outputs in the log.
+        curve: the objective at evenly spaced steps, in its own sign.
+        members: of an ensemble, the shares of the trials that it is made of, by uid.
     """
 
     uid: str
@@ -60,6 +65,10 @@ class Outcome:
     flops: int | None = None
     latency_ms: float | None = None
     model_bytes: int | None = None
+    kind: str = "search"
+    predictions: str | None = None
+    curve: tuple[float, ...] = ()
+    members: Mapping[str, float] = field(default_factory=dict)
 
 
 def outcomes(table: pa.Table, run: str) -> list[Outcome]:
@@ -69,9 +78,8 @@ def outcomes(table: pa.Table, run: str) -> list[Outcome]:
         table: rows with at least the columns ``COLUMNS``.
         run: scores of other runs were made on other data and cannot be compared.
     """
-    return [
-        _outcome(row) for row in table.select(list(COLUMNS)).to_pylist() if row["run"] == run and row["architecture"]
-    ]
+    rows = table.select(list(COLUMNS)).to_pylist()
+    return [_outcome(row) for row in rows if row["run"] == run and (row["architecture"] or row["kind"] == "ensemble")]
 
 
 def _outcome(row: Mapping[str, Any]) -> Outcome:
@@ -83,11 +91,15 @@ def _outcome(row: Mapping[str, Any]) -> Outcome:
         uid=row["uid"],
         score=sign * row["objective"] if usable else None,
         tie_break=-loss,
-        architecture=tuple(row["architecture"]),
+        architecture=tuple(row["architecture"] or ()),
         hyperparameters=json.loads(row["hyperparameters"] or "{}"),
         weights=row["weights"],
         cumulative_steps=row["cumulative_steps"] or row["steps"] or 0,
         **{cost: row[cost] for cost in COSTS},
+        kind=row["kind"],
+        predictions=row["predictions"],
+        curve=tuple(row["curve"] or ()),
+        members=json.loads(row["mutation"] or "{}").get("members", {}) if row["kind"] == "ensemble" else {},
     )
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from msearch_core.algorithms.history import Outcome
 from msearch_core.training import spec
+from msearch_core.training.spec import Member
 from msearch_core.trial_log import Claim
 from msearch_core.trial_log.layout import artefact_file, checkpoint_file, checkpoint_folder, checkpoint_number
 from msearch_core.trial_log.store import Store
@@ -73,6 +76,20 @@ class Artefacts:
         with contextlib.suppress(OSError):
             for name in self._store.list(checkpoint_folder(claim.uid)):
                 self._store.delete(name)
+
+    def load_members(self, trial: Outcome, history: Mapping[str, Outcome], folder: Path) -> tuple[Member, ...]:
+        """Fetch the weights of a trial, or of all members of an ensemble, into a local folder.
+
+        Raises:
+            FileNotFoundError: a member's weights are gone.
+        """
+        shares = trial.members or {trial.uid: 1.0}
+        members = []
+        for uid, share in shares.items():
+            path = folder / f"{uid}.safetensors"
+            path.write_bytes(self._store.read(str(history[uid].weights)))
+            members.append(Member(weights=str(path), architecture=history[uid].architecture, share=share))
+        return tuple(members)
 
     def load(self, name: str, path: Path) -> str | None:
         """Fetch an object of the log into a local file; returns the path, or ``None`` if it is not there."""

@@ -18,6 +18,7 @@ from msearch_core.objectives import evaluate, find_objective
 from msearch_core.space import SearchSpace
 from msearch_core.training import checkpoints, spec
 from msearch_core.training.build import build_model, count_flops, count_parameters, parts
+from msearch_core.training.distillation import make_distillation_loss, teacher_outputs, with_teacher
 from msearch_core.training.feed import make_feed
 from msearch_core.training.inherit import Inheritance, inherit
 from msearch_core.training.loop import (
@@ -31,7 +32,7 @@ from msearch_core.training.loop import (
 )
 from msearch_core.training.measure import Stopwatch, latency, peak_megabytes
 from msearch_core.training.resume import load_progress, save_progress
-from msearch_core.training.spec import TrialResult, TrialSpec
+from msearch_core.training.spec import ProgressRecord, TrialResult, TrialSpec
 
 CALIBRATION = 256
 """So many train examples show an inserted batch normalisation what passes through it."""
@@ -87,8 +88,14 @@ def train(trial: TrialSpec, signals: Signals, watch: Stopwatch) -> TrialResult:
         keras.utils.set_random_seed(trial.seed)
         model = build_model(problem, space, trial.architecture, trial.hyperparameters)
         optimizer = make_optimizer(trial.hyperparameters, trial.steps)
+    loss_of = None
+    if trial.teacher:
+        with watch.timed("teacher"):
+            training = with_teacher(training, teacher_outputs(trial.teacher, problem, space, training.x))
+            smoothing = float(trial.hyperparameters.get("label_smoothing", 0.0))
+            loss_of = make_distillation_loss(problem, trial.teacher.method, label_smoothing=smoothing)
     with watch.timed("trace"):
-        train_steps = make_train_steps(model, optimizer, problem, training, trial.hyperparameters)
+        train_steps = make_train_steps(model, optimizer, problem, training, trial.hyperparameters, loss_of)
         train_steps.get_concrete_function()
     with watch.timed("warm_start"):
         inheritance = _warm_start(model, space, trial, training.x)
@@ -113,6 +120,10 @@ def train(trial: TrialSpec, signals: Signals, watch: Stopwatch) -> TrialResult:
         save_seconds=trial.checkpoint_seconds,
         deadline=watch.began + (trial.time_limit_seconds or float("inf")),
         timed=watch.timed,
+        report=lambda so_far: spec.write(
+            ProgressRecord(curve=tuple(so_far.curve), parameters=count_parameters(model), flops=count_flops(model)),
+            output / spec.PROGRESS,
+        ),
     )
     outcome = fit(run, progress, signals)
     result = TrialResult(

@@ -8,13 +8,19 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import tensorflow as tf
 
 from msearch_core.data.problem import Problem, Split, Target
+from msearch_core.space import SearchSpace
+from msearch_core.training import checkpoints
+from msearch_core.training.ensemble import load_members
+from msearch_core.training.loop import make_predict
 from msearch_core.training.losses import Loss, make_loss
+from msearch_core.training.spec import Teacher
 
 TEACHER = "teacher of "
 """Precedes a target's name in the key of what the teacher says of it."""
@@ -35,6 +41,25 @@ def with_teacher(split: Split, outputs: Mapping[str, np.ndarray]) -> Split:
             ``float32 (examples,)``, with ``time`` after ``examples`` where each step has a target.
     """
     return dataclasses.replace(split, y={**split.y, **{f"{TEACHER}{name}": each for name, each in outputs.items()}})
+
+
+def teacher_outputs(teacher: Teacher, problem: Problem, space: SearchSpace, x: np.ndarray) -> dict[str, np.ndarray]:
+    """What a teacher says of the train split, computed once and kept in a file.
+
+    Args:
+        teacher: its models and the file.
+        problem: the targets.
+        space: fitted to the problem.
+        x: the encoded train split.
+
+    Raises:
+        OSError: a model's weights are not there.
+    """
+    path = Path(teacher.outputs)
+    if not path.exists():
+        model = load_members(problem, space, teacher.members)
+        checkpoints.save(path, make_predict(model, problem, x.dtype)(x))
+    return checkpoints.load(path)
 
 
 def make_distillation_loss(

@@ -3,14 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import keras
 
 from msearch_core.data.problem import Problem, Target
+from msearch_core.space import SearchSpace
+from msearch_core.training import checkpoints
+from msearch_core.training.build import build_model
+from msearch_core.training.spec import Member
 
 SMALLEST = 1e-7
 """Probabilities are kept so far from zero, so that they have logits."""
+
+
+def load_members(problem: Problem, space: SearchSpace, members: Sequence[Member]) -> Any:
+    """A trained model, or several as one, for use only: without what acts in training alone.
+
+    Raises:
+        OSError: a member's weights are not there.
+    """
+    models = []
+    for member in members:
+        # Some of Keras' augmentations act whenever they are not told otherwise.
+        models.append(build_model(problem, space, member.architecture, {}))
+        checkpoints.assign_weights(models[-1], checkpoints.load(Path(member.weights)))
+    return build_ensemble(problem, models, [member.share for member in members])
 
 
 def build_ensemble(problem: Problem, models: Sequence[Any], weights: Sequence[float]) -> Any:

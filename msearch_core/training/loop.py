@@ -18,14 +18,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from msearch_core.algorithms.early_stopping import EVALUATIONS
 from msearch_core.data.problem import Problem, Split
 from msearch_core.objectives import Objective, loss
 from msearch_core.space import Value
 from msearch_core.training.build import is_kernel
 from msearch_core.training.feed import Feed, take_rows
-from msearch_core.training.losses import make_loss
+from msearch_core.training.losses import Loss, make_loss
 
-EVALUATIONS = 10
 SECONDS_BETWEEN_LOOKS = 0.3
 PREDICTION_BATCH = 1024
 PREDICTION_BYTES = 64 << 20
@@ -79,6 +79,7 @@ class TrainingRun:
         save_seconds: how often.
         deadline: when training stops, on ``time.monotonic``'s clock.
         timed: a context manager that adds what happens in it to the phase of that name.
+        report: is told of the progress after each evaluation.
     """
 
     model: Any
@@ -93,6 +94,7 @@ class TrainingRun:
     save_seconds: float
     deadline: float
     timed: Callable[[str], AbstractContextManager[None]]
+    report: Callable[[Progress], None] = lambda _: None
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,12 @@ def make_optimizer(hyperparameters: Mapping[str, Value], steps: int) -> Any:
 
 
 def make_train_steps(
-    model: Any, optimizer: Any, problem: Problem, train: Split, hyperparameters: Mapping[str, Value]
+    model: Any,
+    optimizer: Any,
+    problem: Problem,
+    train: Split,
+    hyperparameters: Mapping[str, Value],
+    loss_of: Loss | None = None,
 ) -> Any:
     """A TensorFlow function ``(x, y, weight, batches) -> sum of the losses`` that takes one step a row of ``batches``.
 
@@ -146,8 +153,9 @@ def make_train_steps(
         problem: the targets.
         train: gives the types of the arrays.
         hyperparameters: ``l2`` (times the sum of all squared kernels) and ``label_smoothing``.
+        loss_of: what training lowers, if not the loss of the labels alone.
     """
-    loss_of = make_loss(problem, float(hyperparameters.get("label_smoothing", 0.0)))
+    loss_of = loss_of or make_loss(problem, float(hyperparameters.get("label_smoothing", 0.0)))
     l2 = float(hyperparameters.get("l2", 0.0))
     kernels = [variable for variable in model.trainable_variables if is_kernel(variable)]
     optimizer.build(model.trainable_variables)
@@ -245,6 +253,7 @@ def fit(run: TrainingRun, progress: Progress, signals: Signals) -> Fit:
                 finite = _evaluate(run, run.predict(run.validation.x), progress)
             if not finite:
                 return Fit("diverged", f"the outputs or their score are not finite at step {stop}", None)
+            run.report(progress)
     with run.timed("evaluate"):
         if ending == "stopped" and (progress.step not in points or progress.best is None):
             _evaluate(run, run.predict(run.validation.x), progress)

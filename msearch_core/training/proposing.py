@@ -9,7 +9,7 @@ from itertools import islice
 
 import numpy as np
 
-from msearch_core.algorithms import algorithm
+from msearch_core.algorithms import algorithm, phases
 from msearch_core.algorithms.history import COLUMNS, Outcome, outcomes, ranked_by_front
 from msearch_core.session import Session
 from msearch_core.space import Proposal
@@ -39,14 +39,18 @@ class Proposer:
         self.refusal = refusal
         self.board: Board = session.log.board(session.run, COLUMNS)
         self.history: dict[str, Outcome] = {}
-        self._in_order: list[Outcome] = []  # the same, by uid; kept so, since sorting a long history takes long
+        # The same, by uid; kept so, since sorting a long history takes long.
+        self._in_order: list[Outcome] = []
+        self._ensembles: list[Outcome] = []
 
     def look(self) -> None:
         """Read what others have done."""
         self.board.look()
         for outcome in outcomes(self.board.take(), self.session.run.run):
             self.history[outcome.uid] = outcome
-            insort(self._in_order, outcome, key=lambda each: each.uid)
+            insort(
+                self._ensembles if outcome.kind == "ensemble" else self._in_order, outcome, key=lambda each: each.uid
+            )
 
     def next(self) -> Claim | None:
         """Claim the next trial, or return ``None`` if there is none to be had at the moment."""
@@ -91,9 +95,14 @@ class Proposer:
         history = self._in_order
         if settings.get("minimize"):
             history = ranked_by_front(history, settings["minimize"])
-        pending = [Proposal.from_json(claim.proposal) for claim in self.board.pending()]
+        under_way = [Proposal.from_json(claim.proposal) for claim in self.board.pending()]
+        pending = [each for each in under_way if each.architecture]
+        kind = phases.special(slot, self._in_order, self._ensembles, settings)
+        if kind == "ensemble":
+            yield phases.ensemble(self._in_order)
         while True:
-            yield dataclasses.replace(propose(history, pending, space, rng), algorithm=name)
+            proposal = dataclasses.replace(propose(history, pending, space, rng), algorithm=name)
+            yield phases.student(proposal, self._in_order, self._ensembles) if kind == "distill" else proposal
 
     def _claim(self, slot: int, attempt: int = 1) -> Claim | None:
         uid = self.board.uid(slot)
@@ -117,7 +126,9 @@ class Proposer:
         return claim if self.board.claim(claim) else None
 
     def _why_not(self, uid: str, proposal: Proposal) -> str | None:
-        reason = self.session.space.why_invalid(proposal.architecture) or self.refusal(proposal)
+        reason = None
+        if proposal.kind != "ensemble":
+            reason = self.session.space.why_invalid(proposal.architecture) or self.refusal(proposal)
         if reason is None and not take_key(self.board.store, self.session.run.run, uid, proposal.key):
             return "it was tried before"
         return reason

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from msearch_core.space import Value
 
 RESULT = "result.json"
+PROGRESS = "progress.json"
 WEIGHTS = "weights.safetensors"
 PREDICTIONS = "predictions.safetensors"
 CHECKPOINT = "checkpoint.safetensors"
@@ -30,6 +31,34 @@ class Parent(_Record):
 
     weights: str
     architecture: tuple[str, ...]
+
+
+class Member(_Record):
+    """One trained model of an ensemble, or a model by itself, whose share is 1.
+
+    Attributes:
+        weights: a local safetensors file.
+        architecture: the blocks it was trained with.
+        share: its weight in the mean.
+    """
+
+    weights: str
+    architecture: tuple[str, ...]
+    share: float = Field(default=1.0, ge=0)
+
+
+class Teacher(_Record):
+    """Who a student learns from, beside the labels.
+
+    Attributes:
+        members: the teacher's models.
+        outputs: a local file for what it says of the train split; made by whoever needs it first.
+        method: how the student is compared with it (`msearch_core.training.distillation`).
+    """
+
+    members: tuple[Member, ...]
+    outputs: str
+    method: Literal["logits", "probabilities", "cross_entropy", "balanced"]
 
 
 class TrialSpec(_Record):
@@ -57,12 +86,21 @@ class TrialSpec(_Record):
     data: str
     objective: str
     parent: Parent | None = None
+    teacher: Teacher | None = None
     resume: str | None = None
     threads: int = Field(default=1, ge=1)
     time_limit_seconds: float | None = None
     checkpoint_seconds: float = 30.0
     in_memory_mb: float = 1024.0
     output: str
+
+
+class ProgressRecord(_Record):
+    """How far a trial under way has come: its curve so far and what its model costs."""
+
+    curve: tuple[float, ...]
+    parameters: int
+    flops: int
 
 
 class TrialResult(_Record):
@@ -90,14 +128,40 @@ class TrialResult(_Record):
     inheritance: dict[str, Literal["copied", "morphed", "fresh"]] | None = None
 
 
+class EnsembleSpec(_Record):
+    """An ensemble to be made of earlier trials.
+
+    Attributes:
+        predictions: by uid of each candidate a local file of its validation outputs.
+        combine: ``average`` of members chosen greedily, or ``learned`` weights of all.
+    """
+
+    uid: str
+    predictions: dict[str, str]
+    combine: Literal["average", "learned"]
+    data: str
+    objective: str
+    threads: int = Field(default=1, ge=1)
+    output: str
+
+
+class EnsembleResult(TrialResult):
+    """What came of an ensemble.
+
+    Attributes:
+        members: by uid the shares of the trials that are in it, which sum to one.
+    """
+
+    members: dict[str, float] = Field(default_factory=dict)
+
+
 class WinnerSpec(_Record):
-    """The model to test and to make ready for use; ``weights`` is a local safetensors file."""
+    """The model, or the ensemble of several, to test and to make ready for use."""
 
     uid: str
     space: str
-    architecture: tuple[str, ...]
+    members: tuple[Member, ...]
     hyperparameters: dict[str, Value] = Field(default_factory=dict)
-    weights: str
     data: str
     threads: int = Field(default=1, ge=1)
     output: str

@@ -22,8 +22,19 @@ from msearch_core.training.artefacts import Artefacts
 from msearch_core.training.client import Exit, Job, TrainingHost
 from msearch_core.training.limits import excess, limits
 from msearch_core.training.proposing import Proposer
-from msearch_core.training.rows import make_row
-from msearch_core.training.spec import CountResult, CountSpec, Parent, TrialResult, TrialSpec
+from msearch_core.training.rows import make_row, members_of
+from msearch_core.training.spec import (
+    CountResult,
+    CountSpec,
+    EnsembleResult,
+    EnsembleSpec,
+    Parent,
+    ProgressRecord,
+    Teacher,
+    TrialResult,
+    TrialSpec,
+)
+from msearch_core.training.stopping import EarlyStopping
 from msearch_core.trial import Trial
 from msearch_core.trial_log import MAX_ATTEMPTS, Claim, Heartbeat, Identity
 from msearch_core.trial_log.layout import parse_uid
@@ -68,6 +79,10 @@ class Trainer:
         self.artefacts = Artefacts(session.log.store)
         self.look_seconds = LOOK_SECONDS if session.log.store.is_local else 5 * LOOK_SECONDS
         self.proposer = Proposer(session, self.me, self._too_large)
+        self.stopping = EarlyStopping(
+            self.proposer.board, self.proposer.history, session.search.direction, session.search.settings
+        )
+        self._behind: str | None = None
 
     def heartbeat(self) -> Heartbeat:
         """The context in which the trainer counts as alive."""
@@ -101,7 +116,8 @@ class Trainer:
         batch_size = int(self.session.search.settings["batch_size"])
         output = self.scratch / claim.uid
         parent = self._parent(claim)
-        result = self._without_training(claim) or self._train(claim, parent, output, batch_size)
+        result = self._without_training(claim) or self._ensemble(claim, output)
+        result = result or self._train(claim, parent, output, batch_size)
         if result.status == "oom" and batch_size > 1 and not self.leaving:
             batch_size //= 2
             result = self._train(claim, parent, output, batch_size)
@@ -114,15 +130,17 @@ class Trainer:
             names = patiently(lambda: self.artefacts.publish(claim, output))
             looking.result()
         ancestors = parent.cumulative_steps if parent and result.inherited_fraction else 0
+        together = members_of(result, self.proposer.history)
         row = make_row(
             self.session,
             claim,
             self.me,
             result,
             **names,
+            **together,
             seed=self._seed(claim),
             batch_size=batch_size,
-            cumulative_steps=None if result.steps is None else result.steps + ancestors,
+            **({} if together else {"cumulative_steps": None if result.steps is None else result.steps + ancestors}),
             wall_seconds=time.monotonic() - began + self._claim_seconds,
             timings={
                 **(result.timings or {}),
@@ -159,6 +177,7 @@ class Trainer:
             data=str(self.session.data),
             objective=self.session.search.objective,
             parent=self._download_parent(parent, output),
+            teacher=self._download_teacher(proposal, output),
             resume=self.artefacts.load_checkpoint(claim, output / "resume.safetensors"),
             threads=self.threads,
             time_limit_seconds=TIME_LIMIT_SECONDS,
@@ -170,7 +189,10 @@ class Trainer:
             if ended is None:
                 return TrialResult(status="failed", error=f"did not end within {1.5 * TIME_LIMIT_SECONDS:.0f} seconds")
             if not ended.host_died:
-                return spec.read_result(output, ended.signal)
+                result = spec.read_result(output, ended.signal)
+                if result.status == "stopped" and self._behind:
+                    return result.model_copy(update={"error": self._behind})
+                return result
         raise RuntimeError(f"the training host died {HOST_TRIES} times; its own words are above")
 
     def _attend(self, job: Job, claim: Claim, output: Path) -> Exit | None:
@@ -182,6 +204,7 @@ class Trainer:
         began = looked = time.monotonic()
         saved = 0.0
         told = False
+        self._behind = None
         self._seal()
         while job.wait(0.2) is None:
             now = time.monotonic()
@@ -200,8 +223,61 @@ class Trainer:
                 self._seal()
             with contextlib.suppress(OSError):  # the next checkpoint may get through
                 saved = self.artefacts.save_checkpoint(claim, output, saved)
+            with contextlib.suppress(OSError):  # a trial is compared with others when they can be seen
+                self._behind = self._behind or self._verdict(claim, output)
+            if self._behind and not told:
+                job.signal(signal.SIGUSR1)
+                told = True
         patiently(lambda: self.artefacts.save_checkpoint(claim, output, saved))
         return job.poll()
+
+    def _verdict(self, claim: Claim, output: Path) -> str | None:
+        """Why the trial should end early, if so."""
+        try:
+            progress = spec.read(ProgressRecord, output / spec.PROGRESS)
+        except FileNotFoundError:
+            return None
+        return self.stopping.verdict(claim, progress)
+
+    def _ensemble(self, claim: Claim, output: Path) -> EnsembleResult | None:
+        """Make the ensemble that is claimed; ``None`` if it is another kind of trial."""
+        proposal = Proposal.from_json(claim.proposal)
+        if proposal.kind != "ensemble":
+            return None
+        shutil.rmtree(output, ignore_errors=True)
+        output.mkdir(parents=True)
+        candidates = {uid: self.proposer.history[uid] for uid in proposal.parents if uid in self.proposer.history}
+        files = {
+            uid: self.artefacts.load(str(each.predictions), output / f"{uid}.safetensors")
+            for uid, each in candidates.items()
+        }
+        asked = EnsembleSpec(
+            uid=claim.uid,
+            predictions={uid: path for uid, path in files.items() if path},
+            combine=self.session.search.settings.get("combine") or "average",
+            data=str(self.session.data),
+            objective=self.session.search.objective,
+            threads=self.threads,
+            output=str(output),
+        )
+        spec.write(asked, output / "spec.json")
+        self.host.start("ensemble", output / "spec.json").wait()
+        try:
+            return spec.read(EnsembleResult, output / spec.RESULT)
+        except FileNotFoundError:
+            return EnsembleResult(status="failed", error="the process ended without a result")
+
+    def _download_teacher(self, proposal: Proposal, output: Path) -> Teacher | None:
+        """The models to learn from; weights that are gone fail the trial, which would be another one without them."""
+        if proposal.teacher is None:
+            return None
+        kept = self.scratch / "teachers"
+        kept.mkdir(parents=True, exist_ok=True)
+        return Teacher(
+            members=self.artefacts.load_members(self.proposer.history[proposal.teacher], self.proposer.history, output),
+            outputs=str(kept / f"{proposal.teacher}.safetensors"),
+            method=self.session.search.settings.get("distillation") or "cross_entropy",
+        )
 
     def _look(self) -> None:
         """Look beside a trial, which goes on whatever is amiss with the log: the next claim will tell."""

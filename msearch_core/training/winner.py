@@ -16,9 +16,9 @@ from msearch_core.data.prepared import open_prepared
 from msearch_core.data.problem import Problem, Target
 from msearch_core.loading import load_space
 from msearch_core.objectives import evaluate
-from msearch_core.training import checkpoints, spec
-from msearch_core.training.build import build_model
+from msearch_core.training import spec
 from msearch_core.training.child import use_threads
+from msearch_core.training.ensemble import load_members
 from msearch_core.training.loop import make_predict
 from msearch_core.training.preprocessing import raw_inputs
 from msearch_core.training.spec import BUNDLE, MODEL, WinnerResult, WinnerSpec
@@ -46,9 +46,7 @@ def finish(asked: WinnerSpec) -> WinnerResult:
     use_threads(asked.threads)
     output = Path(asked.output)
     data = open_prepared(Path(asked.data))
-    # Without what acts in training only: some of Keras' augmentations act whenever they are not told otherwise.
-    tower = build_model(data.problem, load_space(asked.space), asked.architecture, {})
-    checkpoints.assign_weights(tower, checkpoints.load(Path(asked.weights)))
+    tower = load_members(data.problem, load_space(asked.space), asked.members)
 
     validation = data.splits["validation"]
     expected = make_predict(tower, data.problem, validation.x.dtype)(validation.x)
@@ -70,7 +68,7 @@ def finish(asked: WinnerSpec) -> WinnerResult:
     bundle = {
         "uid": asked.uid,
         "problem": dataclasses.asdict(data.problem),
-        "architecture": asked.architecture,
+        "members": [member.model_dump(include={"architecture", "share"}) for member in asked.members],
         "hyperparameters": asked.hyperparameters,
         "scores": finite,
         "versions": {name: version(name) for name in ("keras", "tensorflow", "numpy")},

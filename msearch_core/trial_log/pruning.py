@@ -9,8 +9,8 @@ from msearch_core.trial_log.log import TrialLog
 def prunable(log: TrialLog, keep: int) -> list[str]:
     """Weights and predictions that nothing needs any more.
 
-    Kept are those of the ``keep`` best trials of each run, of every winner, and of the parents and teachers of trials
-    that are under way, and whatever belongs to a trial without a row.
+    Kept are those of the ``keep`` best trials of each run, of every winner, of the members of ensembles among these, of
+    the parents and teachers of trials that are under way, and whatever belongs to a trial without a row.
 
     Args:
         log: the trial database.
@@ -24,6 +24,8 @@ def prunable(log: TrialLog, keep: int) -> list[str]:
     for _, rows in frame[frame["objective"].notna()].groupby("run"):
         best = rows.sort_values("objective", ascending=bool((rows["direction"] == "min").any()), kind="stable")
         needed |= set(best["uid"].head(keep))
+    ensembles = frame[(frame["kind"] == "ensemble") & frame["uid"].isin(needed)]
+    needed |= {str(uid) for members in ensembles["parents"].dropna() for uid in members}
     hopeless = frame[~frame["uid"].isin(needed)]
     named = {name for column in ("weights", "predictions") for name in hopeless[column].dropna()}
     present = {*log.store.list("weights"), *log.store.list("predictions")}
