@@ -18,6 +18,7 @@ from prefect.states import Cancelled, Completed
 from flows.dispatch import cores
 from flows.handover import HANDOVER
 from flows.parameters import TrainerParameters
+from msearch_core.proposal import described
 from msearch_core.session import rejoin
 from msearch_core.training.client import TrainingHost
 from msearch_core.training.trainer import Trainer
@@ -70,4 +71,4 @@ def trainer(parameters: TrainerParameters) -> State[None]:
 
 def title(claim: Claim) -> str:
     """A task run's name that tells the trial."""
-    return f"{claim.uid} {' > '.join(claim.proposal['architecture'])}"[:200]
+    return f"{claim.uid} {described(claim.proposal['architecture'], claim.proposal['parents'])}"[:200]
