@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import free_port
+from benchmarks.servers import free_port
 from tests.searching import REPOSITORY, Workplace, check_budget, finish, wait_for, winners, workplace
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
