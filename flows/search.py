@@ -8,22 +8,29 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from logging import Logger
 from pathlib import Path
 from typing import Any, cast
 from uuid import UUID
 
-from prefect import flow, get_run_logger, tags, task
+from prefect import flow, get_run_logger, tags
 from prefect.artifacts import create_progress_artifact, create_table_artifact, update_progress_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext
 from prefect.states import Cancelled, Completed, Failed
+from prefect.tasks import MaterializingTask
 
 from flows.dispatch import PoolTrainers, Trainers, TrainersFailedError, cores, local_trainers
 from flows.handover import HANDOVER
+from flows.lineage import data_asset, model_asset, upstream
 from flows.parameters import TrainerParameters
 from flows.pools import trainer_deployment
+from flows.prefect_api import wait_until_there
+from flows.recording import END_SECONDS as API_SECONDS
+from flows.recording import shown, tag_own_run
+from flows.trainer import search_tags
 from msearch_core.algorithms.history import COLUMNS, Outcome, best, outcomes
 from msearch_core.config import SearchConfig
 from msearch_core.errors import UserError
@@ -37,6 +44,8 @@ LOOK_SECONDS = 1.0
 ARTIFACT_SECONDS = 15.0
 END_SECONDS = 10.0
 LEADERBOARD = 20
+MOST_PARENTS = 100
+"""So many trials are shown as those that a winner was chosen among."""
 
 
 class Finisher:
@@ -59,9 +68,24 @@ class Finisher:
         return name_winner(self._session, self.prepare(), self._scratch, cores())
 
 
-@task(name="winner", task_run_name="winner", cache_policy=NO_CACHE, persist_result=False, retries=0)
-def winner(name: Callable[[], WinnerRecord | None]) -> WinnerRecord | None:
-    """Name the winner, as a step that Prefect shows."""
+def winner(session: Session, name: Callable[[], WinnerRecord | None]) -> object:
+    """Name the winner, as a task run that Prefect shows, with the trials that it was chosen among."""
+    log, run = session.log.url, session.run.run
+    uids = session.log.trials().query("run == @run")["uid"]
+    task = MaterializingTask(
+        fn=_name,
+        name="winner",
+        task_run_name=f"winner of {session.search.name}, run {run}",
+        assets=[model_asset(log, run)],
+        asset_deps=upstream(log, uids[:MOST_PARENTS], data_asset(session.run.data, session.run.data_fingerprint)),
+        cache_policy=NO_CACHE,
+        persist_result=False,
+        retries=0,
+    )
+    return task(name)
+
+
+def _name(name: Callable[[], WinnerRecord | None]) -> WinnerRecord | None:
     return name()
 
 
@@ -77,10 +101,16 @@ def search(config: SearchConfig) -> State[Any]:
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     trainers = HANDOVER.trainers or dispatch(config, session)
-    with ExitStack() as stack, tags(f"msearch:{session.search.name}", f"run:{session.run.run}"):
+    labels = search_tags(session)
+    tag_own_run(labels, logger)
+    with ExitStack() as stack, tags(*labels):
         finisher = Finisher(session, stack)
         stack.callback(trainers.stop)
-        logger.info("log %s, run %s: %d trials", session.log.url, session.run.run, session.run.trials)
+        logger.info(
+            "log %s, run %s on %s: %d trials, %d trainers; look with: msearch trials %s",
+            *(session.log.url, session.run.run, session.run.data["data"]),
+            *(session.run.trials, trainers.count, session.log.url),
+        )
         try:
             board = watch(session, trainers, finisher, stopping, logger)
         except TrainersFailedError as error:
@@ -90,9 +120,10 @@ def search(config: SearchConfig) -> State[Any]:
                 message=f"{board.done} of {session.run.trials} trials are on record; start it again to go on"
             )
         session.log.seal()
-        named = winner(finisher.name_winner)
+        named = shown(finisher.name_winner, partial(winner, session), logger)
         # They have seen that the run is over, and are about to end or have done so.
         trainers.stop(END_SECONDS)
+    wait_until_there(API_SECONDS)
     if named is None:
         return Failed(message=f"none of the {board.done} trials has a score; see: msearch trials {session.log.url}")
     return Completed(message=f"the winner is {named.uid}: validation {named.validation}, test {named.test}")
@@ -118,7 +149,9 @@ def dispatch(config: SearchConfig, session: Session) -> Trainers:
     pool = config.pool or own_pool()
     if pool is None:
         return local_trainers(config, session)
-    parameters = TrainerParameters(log=session.log.url, run=session.run.run, data=None, threads=None)
+    parameters = TrainerParameters(
+        log=session.log.url, run=session.run.run, data=None, threads=None, min_params=None, max_params=None
+    )
     return PoolTrainers(parameters, config.trainers or 1, trainer_deployment(pool))
 
 
@@ -136,6 +169,9 @@ def watch(session: Session, trainers: Trainers, finisher: Finisher, stopping: th
         minutes = (time.monotonic() - began) / 60 + session.log.minutes_used(board.record)
         if board.record.minutes is not None and minutes >= board.record.minutes and board.stopped is None:
             session.log.stop(board.record, StopRecord(reason=f"{board.record.minutes:g} minutes", minutes=minutes))
+        if board.trainers is not None and board.trainers != trainers.count:
+            logger.info("%d trainers instead of %d", board.trainers, trainers.count)
+            trainers.resize(board.trainers)
         if board.stopped is None:
             trainers.start()
             trainers.tend(board.done)

@@ -5,68 +5,24 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.conftest import free_port
-from tests.searching import REPOSITORY, Workplace, check_budget, finish, wait_for, winners, workplace
+from tests.pool import Server, prefect_server
+from tests.searching import check_budget, winners
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
-class Server:
-    """A Prefect server in a workplace, with the deployments of this repository and a worker for them."""
-
-    def __init__(self, place: Workplace, port: int) -> None:
-        self.place = place
-        self.api = place.environment["PREFECT_API_URL"]
-        self._start("server", "start", "--host", "127.0.0.1", "--port", str(port))
-        wait_for(self.answers, "the server answers")
-        self.prefect("work-pool", "create", "msearch", "--type", "process")
-        self.prefect("--no-prompt", "deploy", "--all", cwd=REPOSITORY)
-        self._start("worker", "start", "--pool", "msearch")
-
-    def _start(self, *arguments: str) -> None:
-        command = self.place.start("prefect", *arguments, output=self.place.folder / f"{arguments[0]}.log")
-        assert command.poll() is None
-
-    def answers(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"{self.api}/health", timeout=5):
-                return True
-        except OSError:
-            return False
-
-    def prefect(self, *arguments: str, cwd: Path | None = None) -> str:
-        return finish(self.place.start("prefect", *arguments, cwd=cwd))
-
-    def ask(self, what: str, **body: Any) -> list[dict[str, Any]]:
-        """Records of a kind, such as ``flow_runs``, oldest first."""
-        request = urllib.request.Request(
-            f"{self.api}/{what}/filter", json.dumps(body).encode(), {"Content-Type": "application/json"}
-        )
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            found: list[dict[str, Any]] = json.load(answer)
-        return sorted(found, key=lambda record: record["created"])
-
-
 @pytest.fixture
 def server(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    port = free_port()
-    environment = {
-        "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
-        "PREFECT_WORKER_QUERY_SECONDS": "1",
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "PREFECT_SERVER_UI_ENABLED": "false",
-        "DO_NOT_TRACK": "1",
-    }
-    with workplace(tmp_path, tmp_path_factory, environment) as place:
-        yield Server(place, port)
-        sys.stdout.write((tmp_path / "worker.log").read_text())  # shown with a failure
+    with prefect_server(tmp_path, tmp_path_factory) as made:
+        made.place.run("deploy")
+        made.worker()
+        yield made
+        sys.stdout.write((tmp_path / "worker-1.log").read_text())  # shown with a failure
 
 
 def check_recorded(server: Server, log: Path, name: str, budget: int) -> None:
@@ -112,11 +68,7 @@ def test_searches_on_a_work_pool(server: Server) -> None:
     assert "no work pool 'nowhere'" in refused.stderr
     assert not (place.folder / "refused").exists()
 
-    def ended() -> dict[str, Any] | None:
-        (run,) = server.ask("flow_runs", flows={"name": {"any_": ["search"]}})
-        return run if run["state_type"] in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED") else None
-
-    run = wait_for(ended, "the search has ended", 600)
+    run = server.wait_for_end("search")
     assert (run["state_name"], run["name"]) == ("Completed", "search-iris"), run
     check_recorded(server, log, "dispatched", 4)
 

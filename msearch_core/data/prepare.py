@@ -6,6 +6,7 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,9 @@ FORMAT = 1
 """Raised whenever the same data would be prepared differently, so that no older cache is used."""
 
 
-def prepare(raw: RawData, seed: int, moved: Mapping[str, str] | None = None) -> PreparedData:
+def prepare(
+    raw: RawData, seed: int, moved: Mapping[str, str] | None = None, like: Problem | None = None
+) -> PreparedData:
     """Split the data, learn the preprocessing on train, and encode all splits.
 
     The result depends on what the data holds, not on the order of its rows or columns: the examples of each split are
@@ -39,9 +42,12 @@ def prepare(raw: RawData, seed: int, moved: Mapping[str, str] | None = None) -> 
         seed: the seed of the split.
         moved: what an earlier preparation of the same search returned, so that no example changes sides; ``None`` for
             a new search.
+        like: a problem whose preprocessing and labels are used in place of what would be learned, so that a model
+            that was trained on it can be scored.
 
     Raises:
-        UserError: there are too few examples to split, or nothing is left to learn from.
+        UserError: there are too few examples to split, nothing is left to learn from, or the labels are not those of
+            the problem to be like.
     """
     labels = class_names(raw.targets) if raw.task == "classification" else ()
     targets = _encode_targets(raw, labels)
@@ -49,7 +55,9 @@ def prepare(raw: RawData, seed: int, moved: Mapping[str, str] | None = None) -> 
     assignment = assign(unit_hashes(raw), classes, seed, held_out=raw.test is not None, moved=moved)
     order = _canonical_order(raw)
     rows = {side: order[assignment.sides[order] == number] for number, side in enumerate(SPLITS)}
-    spec = learn(raw, rows["train"])
+    if like and like.labels != labels:
+        raise UserError(f"the classes are no longer those that the model knows: {_differing(like.labels, labels)}")
+    spec = like.preprocessing if like else learn(raw, rows["train"])
     splits = {
         side: Split(encode(spec, _take(raw.inputs, chosen)), targets[chosen])
         for side, chosen in rows.items()
@@ -69,6 +77,7 @@ def prepare(raw: RawData, seed: int, moved: Mapping[str, str] | None = None) -> 
         target_mean=0.0 if labels else float(train.y.mean(dtype=np.float64)),
         target_scale=1.0 if labels else float(train.y.std(dtype=np.float64)) or 1.0,
     )
+    problem = like or problem
     return PreparedData(problem, splits, assignment.moved, fingerprint(raw))
 
 
@@ -80,6 +89,7 @@ def prepare_cached(
     test: str | None = None,
     group: str | None = None,
     moved: Mapping[str, str] | None = None,
+    like: Problem | None = None,
     cache: Path | None = None,
 ) -> Path:
     """Prepare data unless that was done before on this machine.
@@ -94,6 +104,7 @@ def prepare_cached(
         test: the source of held-out test examples.
         group: the column that says which rows belong together.
         moved: as for `prepare`.
+        like: as for `prepare`.
         cache: the cache's folder; the user's own if not given.
 
     Returns:
@@ -104,10 +115,10 @@ def prepare_cached(
     """
     raw = load(data, target=target, test=test, group=group)
     cache = cache or platformdirs.user_cache_path("msearch") / "prepared"
-    final = cache / _key(fingerprint(raw), seed, moved)
+    final = cache / _key(fingerprint(raw), seed, moved, like)
     if final.exists():
         return final
-    prepared = prepare(raw, seed, moved)
+    prepared = prepare(raw, seed, moved, like)
     try:
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".", dir=cache) as workshop:
@@ -125,9 +136,15 @@ def prepare_cached(
     return final
 
 
-def _key(data_fingerprint: str, seed: int, moved: Mapping[str, str] | None) -> str:
-    text = json.dumps([FORMAT, data_fingerprint, seed, None if moved is None else sorted(moved.items())])
+def _key(data_fingerprint: str, seed: int, moved: Mapping[str, str] | None, like: Problem | None = None) -> str:
+    parts: list[object] = [FORMAT, data_fingerprint, seed, None if moved is None else sorted(moved.items())]
+    text = json.dumps([*parts, asdict(like)] if like else parts)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _differing(old: tuple[str, ...], new: tuple[str, ...]) -> str:
+    both = {"new": sorted(set(new) - set(old)), "gone": sorted(set(old) - set(new))}
+    return ", ".join(f"{label!r} is {what}" for what, labels in both.items() for label in labels[:3])
 
 
 def _canonical_order(raw: RawData) -> np.ndarray:

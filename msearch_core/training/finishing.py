@@ -14,7 +14,7 @@ from msearch_core.training.client import TrainingHost
 from msearch_core.training.spec import WinnerResult, WinnerSpec
 from msearch_core.trial import SCHEMA
 from msearch_core.trial_log import WinnerRecord
-from msearch_core.trial_log.layout import model_folder
+from msearch_core.trial_log.layout import model_folder, parse_uid
 
 
 def last_winner(session: Session) -> WinnerRecord | None:
@@ -41,7 +41,9 @@ def name_winner(session: Session, host: TrainingHost, scratch: Path, threads: in
     if named := last_winner(session):
         return named
     frame = session.log.trials()
-    found = best(outcomes(pa.Table.from_pandas(frame, SCHEMA, preserve_index=False), session.run.run), 1)
+    made = outcomes(pa.Table.from_pandas(frame, SCHEMA, preserve_index=False), session.run.run)
+    # One that was scored again belongs to an earlier run: whether it stays in use is decided by `production`.
+    found = best([each for each in made if not parse_uid(each.uid).rescore], 1)
     if not found:
         return None
     trials = int((frame["run"] == session.run.run).sum())

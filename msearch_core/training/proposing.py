@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
 from msearch_core.algorithms import ALGORITHMS
-from msearch_core.algorithms.history import COLUMNS, Outcome, outcomes
+from msearch_core.algorithms.history import COLUMNS, Outcome, best, outcomes
 from msearch_core.session import Session
-from msearch_core.space import Proposal
+from msearch_core.space import Architecture, Proposal
 from msearch_core.trial_log import Board, Claim, Identity, take_key
 from msearch_core.trial_log.layout import parse_uid
 
@@ -18,6 +18,17 @@ MAX_REDRAWS = 50
 
 Refusal = Callable[[Proposal], str | None]
 """Says why a proposal breaks a constraint that is known before training, or ``None``."""
+Takes = Callable[[Architecture], bool]
+"""Whether a trainer takes an architecture, or leaves it to the search's other trainers."""
+
+
+def carried_over(history: Iterable[Outcome]) -> list[Proposal]:
+    """The models of an earlier run that were scored again on the data of this one, to be trained on, best first."""
+    again = [outcome for outcome in history if parse_uid(outcome.uid).rescore]
+    return [
+        Proposal(each.architecture, dict(each.hyperparameters), kind="seed", parents=(each.uid,), algorithm="refresh")
+        for each in best(again, len(again))
+    ]
 
 
 class Proposer:
@@ -27,14 +38,23 @@ class Proposer:
         session: the run.
         me: the trainer.
         refusal: the constraints.
+        takes: the trainer's own limits.
     """
 
-    def __init__(self, session: Session, me: Identity, refusal: Refusal = lambda _: None) -> None:
+    def __init__(
+        self,
+        session: Session,
+        me: Identity,
+        refusal: Refusal = lambda _: None,
+        takes: Takes = lambda _: True,
+    ) -> None:
         self.session = session
         self.me = me
         self.refusal = refusal
+        self.takes = takes
         self.board: Board = session.log.board(session.run, COLUMNS)
         self.history: dict[str, Outcome] = {}
+        self._left_to_others = False
 
     def look(self) -> None:
         """Read what others have done, and compact the log if that is due."""
@@ -57,10 +77,14 @@ class Proposer:
         for slot in self.board.free():
             if made := self._claim(slot):
                 return made
+            if self._left_to_others:
+                return None
         return None
 
     def proposals(self, slot: int, rng: np.random.Generator) -> Iterator[Proposal]:
         """What to try in a slot: one proposal after another, should the first ones be refused.
+
+        First what an earlier run found, trained on; then suggestions; then what the algorithm makes of the history.
 
         A pure function of what was read, the slot and the generator.
 
@@ -69,10 +93,12 @@ class Proposer:
             rng: the slot's own generator.
         """
         space, name = self.session.space, self.session.search.algorithm
-        suggestions = [*map(tuple, self.session.run.suggestions), *space.suggestions]
-        if slot <= len(suggestions):
+        if slot <= len(known := carried_over(self.history.values())):
+            yield known[slot - 1]
+        suggestions = [*map(tuple, self.session.run.suggestions), *(() if known else space.suggestions)]
+        if 0 <= slot - len(known) - 1 < len(suggestions):
             hyperparameters = space.random_hyperparameters(rng)
-            yield Proposal(suggestions[slot - 1], hyperparameters, kind="seed", algorithm="suggestion")
+            yield Proposal(suggestions[slot - len(known) - 1], hyperparameters, kind="seed", algorithm="suggestion")
         history = [self.history[uid] for uid in sorted(self.history)]
         pending = [Proposal.from_json(claim.proposal) for claim in self.board.pending()]
         while True:
@@ -82,11 +108,19 @@ class Proposer:
         uid = self.board.uid(slot)
         rng = np.random.default_rng([self.session.search.seed, int(self.session.run.run), slot, attempt])
         draws = self.proposals(slot, rng)
+        self._left_to_others = False
+        refused: str | None = None
         for redraws in range(MAX_REDRAWS + 1):  # noqa: B007 - its last value goes into the claim
             proposal = next(draws)
+            if not self.takes(proposal.architecture):
+                self._left_to_others, refused = True, "it is left to other trainers"
+                continue
             refused = self._why_not(uid, proposal)
             if refused is None:
                 break
+        self._left_to_others = self._left_to_others and refused is not None
+        if self._left_to_others:
+            return None
         claim = Claim(
             uid=uid,
             attempt=attempt,
@@ -111,5 +145,7 @@ class Proposer:
         if latest is None:
             # The claim's file is damaged, and with it the proposal: another one takes its place.
             return self._claim(parse_uid(uid).number, claims.attempts[uid] + 1)
+        if not self.takes(tuple(latest.proposal["architecture"])):
+            return None
         claim = latest.taken_over_by(self.me, lost=lost)
         return claim if self.board.claim(claim) else None

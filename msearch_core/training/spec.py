@@ -32,6 +32,14 @@ class Parent(_Record):
     architecture: tuple[str, ...]
 
 
+class TrainedModel(_Record):
+    """A model that was trained before; ``weights`` is a local safetensors file."""
+
+    architecture: tuple[str, ...]
+    hyperparameters: dict[str, Value] = Field(default_factory=dict)
+    weights: str
+
+
 class TrialSpec(_Record):
     """One trial, with local paths throughout.
 
@@ -108,6 +116,37 @@ class WinnerResult(_Record):
     error: str | None = None
     validation: dict[str, float] | None = None
     test: dict[str, float] | None = None
+
+
+class ScoreSpec(_Record):
+    """Models that were trained before, to be scored on other data; ``weights`` are local safetensors files.
+
+    Attributes:
+        data: a folder of prepared data, encoded as the models know it.
+        splits: which sides of it.
+    """
+
+    space: str
+    objective: str
+    models: tuple[TrainedModel, ...]
+    data: str
+    splits: tuple[Literal["validation", "test"], ...]
+    threads: int = Field(default=1, ge=1)
+    output: str
+
+
+class Score(_Record):
+    """One model's scores, by split, or why it has none."""
+
+    error: str | None = None
+    objective_se: dict[str, float] = Field(default_factory=dict)
+    metrics: dict[str, dict[str, float]] = Field(default_factory=dict)
+
+
+class ScoreResult(_Record):
+    """The scores of the models, in the order asked."""
+
+    scores: tuple[Score, ...]
 
 
 class CountSpec(_Record):

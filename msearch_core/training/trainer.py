@@ -7,6 +7,7 @@ import shutil
 import signal
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -36,6 +37,28 @@ TIME_LIMIT_SECONDS = 3600.0
 """A trial is ended, evaluated and recorded after this time; well after it, the process is killed."""
 
 
+@dataclass(frozen=True)
+class Limits:
+    """Which models a trainer takes, by their trainable parameters. Other trainers of the search take the others.
+
+    Attributes:
+        min_params: the fewest, ``None`` for any.
+        max_params: the most, ``None`` for any.
+    """
+
+    min_params: int | None = None
+    max_params: int | None = None
+
+    def takes(self, parameters: int | None) -> bool:
+        """Whether a model of so many parameters is for this trainer; one that nobody can count is for everyone."""
+        if parameters is None:
+            return True
+        return (self.min_params or 0) <= parameters and (self.max_params is None or parameters <= self.max_params)
+
+
+NO_LIMITS = Limits()
+
+
 class Trainer:
     """Works on a run until there is nothing left to do.
 
@@ -44,24 +67,28 @@ class Trainer:
         host: the process that trains.
         scratch: a local folder for files of the trial at hand.
         threads: cores that a trial may use.
+        limits: which models it takes.
 
     Attributes:
         leaving: set it, from a signal handler for instance, to make the trainer checkpoint its trial, hand it back
             and stop claiming.
     """
 
-    def __init__(self, session: Session, host: TrainingHost, scratch: Path, threads: int = 1) -> None:
+    def __init__(
+        self, session: Session, host: TrainingHost, scratch: Path, threads: int = 1, limits: Limits = NO_LIMITS
+    ) -> None:
         self.session = session
         self.me = Identity.of_this_process()
         self.host = host
         self.scratch = scratch
         self.threads = threads
+        self.limits = limits
         self.leaving = False
         self._counts: dict[Architecture, int | None] = {}
         self._claim_seconds = 0.0
         self.artefacts = Artefacts(session.log.store)
         self.look_seconds = LOOK_SECONDS if session.log.store.is_local else 5 * LOOK_SECONDS
-        self.proposer = Proposer(session, self.me, self._too_large)
+        self.proposer = Proposer(session, self.me, self._too_large, self._takes)
 
     def heartbeat(self) -> Heartbeat:
         """The context in which the trainer counts as alive."""
@@ -208,13 +235,19 @@ class Trainer:
         return int(np.random.SeedSequence([self.session.search.seed, int(uid.run), uid.number]).generate_state(1)[0])
 
     def _too_large(self, proposal: Proposal) -> str | None:
-        limit, architecture = self.session.search.settings.get("max_params"), proposal.architecture
+        limit = self.session.search.settings.get("max_params")
         if limit is None:
             return None
+        count = self._parameters(proposal.architecture)
+        return f"{count:,} parameters, {limit:,} are allowed" if count is not None and count > limit else None
+
+    def _takes(self, architecture: Architecture) -> bool:
+        return self.limits == NO_LIMITS or self.limits.takes(self._parameters(architecture))
+
+    def _parameters(self, architecture: Architecture) -> int | None:
         if architecture not in self._counts:
             self._counts[architecture] = self._count(architecture)
-        count = self._counts[architecture]
-        return f"{count:,} parameters, {limit:,} are allowed" if count is not None and count > limit else None
+        return self._counts[architecture]
 
     def _count(self, architecture: Architecture) -> int | None:
         output = self.scratch / "count"

@@ -13,10 +13,25 @@ import pyarrow as pa
 from msearch_core.trial import SCHEMA, UndecodableError, from_parquet, to_parquet
 from msearch_core.trial_log import layout
 from msearch_core.trial_log.claims import Claim
-from msearch_core.trial_log.records import Record, RunRecord, SearchRecord, StopRecord, WinnerRecord
+from msearch_core.trial_log.records import (
+    ProductionRecord,
+    Record,
+    RefreshRecord,
+    RunRecord,
+    SearchRecord,
+    StopRecord,
+    TrainersRecord,
+    WinnerRecord,
+)
 from msearch_core.trial_log.store import Store
 
 BATCH = 1000
+COUNTED: dict[str, type[Record]] = {
+    "winners": WinnerRecord,
+    "production": ProductionRecord,
+    "refreshes": RefreshRecord,
+}
+"""Folders of numbered records."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +118,8 @@ class Checker:
         if layout.CARRIER not in self.names:
             yield Finding("error", layout.CARRIER, "is missing: it carries the schema that plain readers see")
         records = [layout.SEARCH] if layout.SEARCH in self.names else []
-        for name, data in self._read([*records, *self._under("runs"), *self._under("winners")]):
+        counted = [name for folder in COUNTED for name in self._under(folder)]
+        for name, data in self._read([*records, *self._under("runs"), *counted]):
             try:
                 _record_kind(name).from_bytes(data)
             except ValueError as error:
@@ -216,8 +232,10 @@ def as_json(report: Report) -> str:
 def _record_kind(name: str) -> type[Record]:
     if name == layout.SEARCH:
         return SearchRecord
-    if name.startswith("winners/"):
-        return WinnerRecord
+    if kind := COUNTED.get(name.partition("/")[0]):
+        return kind
+    if layout.parse_trainers_file(name):
+        return TrainersRecord
     return StopRecord if name.endswith(".stop.json") else RunRecord
 
 

@@ -14,6 +14,7 @@ _UID = re.compile(r"(?P<run>\d{4,})-(?P<rescore>r?)(?P<number>\d{5,})")
 _CLAIM = re.compile(r"(?P<uid>\d{4,}-r?\d{5,})\.(?P<attempt>\d+)(?P<ending>\.json|\.released)")
 _CHUNK = re.compile(r"(?P<number>\d{8,})\.parquet")
 _RUN_FILE = re.compile(r"(?P<run>\d{4,})\.(?P<extension>\d+)\.json")
+_TRAINERS_FILE = re.compile(r"(?P<run>\d{4,})\.trainers\.(?P<number>\d+)\.json")
 _TRAINER = re.compile(r"[A-Za-z0-9_.-]{1,120}")
 _KEY = re.compile(r"[0-9a-f]{16}")
 
@@ -85,6 +86,17 @@ def parse_run_file(name: str) -> tuple[str, int] | None:
 def stop_file(run: str, extension: int) -> str:
     """The record that ends a run's n-th budget early."""
     return f"runs/{check_run(run)}.{extension}.stop.json"
+
+
+def trainers_file(run: str, number: int) -> str:
+    """The n-th record, from 1, of how many trainers a run is to have; the highest one counts."""
+    return f"runs/{check_run(run)}.trainers.{number}.json"
+
+
+def parse_trainers_file(name: str) -> tuple[str, int] | None:
+    """``(run, number)`` of a record of how many trainers a run is to have, or ``None``."""
+    found = _TRAINERS_FILE.fullmatch(name.rpartition("/")[2])
+    return (found["run"], int(found["number"])) if found else None
 
 
 def result_file(uid: str) -> str:
@@ -163,6 +175,22 @@ def model_folder(uid: str) -> str:
 def winner_file(number: int) -> str:
     """The n-th winner, from 1."""
     return f"winners/{number}.json"
+
+
+def production_file(number: int) -> str:
+    """The n-th record, from 1, of what is in use; the highest one counts."""
+    return f"production/{number}.json"
+
+
+def refresh_file(number: int) -> str:
+    """What the n-th look at the data, from 1, that found something new came to."""
+    return f"refreshes/{number}.json"
+
+
+def number_of(name: str) -> int | None:
+    """The number of a counted record such as ``winners/3.json``, or ``None`` if the file is something else."""
+    stem = name.rpartition("/")[2].removesuffix(".json")
+    return int(stem) if stem.isdecimal() and name.endswith(".json") else None
 
 
 def _checked(pattern: re.Pattern[str], text: str, what: str) -> str:

@@ -1,0 +1,46 @@
+"""Whether a search's data has changed since it was last searched."""
+
+from __future__ import annotations
+
+import time
+
+from msearch_core.config import SearchConfig
+from msearch_core.data import manifest
+from msearch_core.data.manifest import Manifest
+from msearch_core.errors import UserError
+from msearch_core.trial_log import TrialLog
+
+
+def log_of(config: SearchConfig) -> TrialLog:
+    """The log that a search recurs in.
+
+    Raises:
+        UserError: none is named.
+    """
+    if config.log is None:
+        raise UserError("a refresh needs the log of its search: give --log, or `log` in its file")
+    return TrialLog(config.log)
+
+
+def stock(config: SearchConfig) -> tuple[Manifest, str]:
+    """What the files of a search's data hold, and how that was found, in words."""
+    began = time.monotonic()
+    found = manifest.take(filter(None, (config.data, config.test)))
+    return found, f"{len(found.digests)} files, {found.read} of them read, in {time.monotonic() - began:.1f} s"
+
+
+def nothing_new(config: SearchConfig, found: tuple[Manifest, str] | None = None) -> str | None:
+    """One line that says so if the data is what it was when it was last searched, else ``None``.
+
+    Args:
+        config: the search.
+        found: its stock, where that was taken already.
+    """
+    log = log_of(config)
+    refreshes = log.refreshes()
+    if not refreshes:
+        return None
+    files, words = found or stock(config)
+    if files.fingerprint != refreshes[-1].manifest:
+        return None
+    return f"nothing new in {config.data} since run {refreshes[-1].run} ({words})"
