@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from prefect.automations import Automation
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import StateType
 from prefect.events.actions import ChangeFlowRunState
-from prefect.events.schemas.automations import EventTrigger, Posture
+from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 from prefect.events.schemas.events import ResourceSpecification
 
 CRASHED = "msearch: runs without a heartbeat are crashed"
@@ -20,9 +19,9 @@ SILENCE_SECONDS = 90
 ENDS = ("Completed", "Failed", "Cancelled", "Crashed")
 
 
-def crash_detection() -> Automation:
+def crash_detection() -> AutomationCore:
     """Mark a run as crashed when its heartbeats stop before its end is reported: its machine is gone."""
-    return Automation(
+    return AutomationCore(
         name=CRASHED,
         description=f"A run of msearch that has sent no heartbeat for {SILENCE_SECONDS} s is on a machine that died.",
         trigger=EventTrigger(
@@ -39,6 +38,7 @@ def crash_detection() -> Automation:
         ),
         actions=[
             ChangeFlowRunState(
+                name=None,
                 state=StateType.CRASHED,
                 force=False,
                 message=f"no heartbeat for {SILENCE_SECONDS} s: its machine is gone",

@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,11 +46,12 @@ def deploy(pool: str, kind: str, refreshes: RefreshParameters | None = None, cro
         except ObjectNotFound:
             _prefect("work-pool", "create", pool, "--type", kind)
             yield f"work pool {pool} created ({kind})"
-        for name in deployments():
-            _prefect("--no-prompt", "deploy", "--name", name, "--pool", pool, "--prefect-file", str(deployment_file()))
-            yield f"deployment {name}/{name}"
+        wanted = [_on_pool(each, pool) for each in deployments().values()]
         if refreshes:
-            yield _deploy_refresh(pool, refreshes, cron)
+            wanted.append(refresh_deployment(pool, refreshes, cron))
+        _put(wanted)
+        for each in wanted:
+            yield f"deployment {each['entrypoint'].rpartition('.')[2]}/{each['name']}"
         yield f"automation {'installed' if install(client) else 'up to date'}: runs without a heartbeat become Crashed"
 
 
@@ -70,9 +71,8 @@ def refresh_deployment(pool: str, parameters: RefreshParameters, cron: str | Non
     base = deployments()["refresh"]
     name = parameters.name
     return {
-        **base,
+        **_on_pool(base, pool),
         "name": name,
-        "work_pool": {**base["work_pool"], "name": pool},
         "parameters": {"parameters": parameters.model_dump(mode="json", exclude_defaults=True)},
         "schedules": [{"cron": cron, "slug": "look"}] if cron else [],
         "triggers": [
@@ -87,14 +87,15 @@ def refresh_deployment(pool: str, parameters: RefreshParameters, cron: str | Non
     }
 
 
-def _deploy_refresh(pool: str, parameters: RefreshParameters, cron: str | None) -> str:
-    deployment = refresh_deployment(pool, parameters, cron)
+def _on_pool(deployment: Mapping[str, Any], pool: str) -> dict[str, Any]:
+    return {**deployment, "work_pool": {**deployment["work_pool"], "name": pool}}
+
+
+def _put(wanted: list[dict[str, Any]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / FILE
-        file.write_text(json.dumps({"name": "msearch", "pull": [], "deployments": [deployment]}))
+        file.write_text(json.dumps({"name": "msearch", "pull": [], "deployments": wanted}))
         _prefect("--no-prompt", "deploy", "--all", "--prefect-file", str(file))
-    when = f"schedule {cron!r} and the event" if cron else "the event"
-    return f"deployment refresh/{deployment['name']}: runs on {when} of `msearch data-updated {parameters.config.data}`"
 
 
 def _prefect(*arguments: str) -> None:

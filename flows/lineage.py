@@ -36,4 +36,4 @@ def upstream(log: str, parents: Iterable[str], data: Asset) -> list[str | Asset]
 
 def _key(kind: str, *parts: str) -> str:
     path = "/".join(re.sub(r"[^A-Za-z0-9_./-]+", "-", part).strip("/-") for part in parts)
-    return f"msearch-{kind}://{path[-LONGEST_KEY:].lstrip('/')}"
+    return f"msearch://{kind}/{path[-LONGEST_KEY:].lstrip('/')}"

@@ -10,6 +10,7 @@ from prefect import get_client
 from prefect.context import FlowRunContext
 
 from flows.prefect_api import is_there
+from msearch_core.training.spec import one_line
 
 Result = TypeVar("Result")
 
@@ -61,7 +62,7 @@ def shown(work: Callable[[], Result], show: Callable[[Callable[[], Result]], obj
         except Exception as error:
             if once.failed:
                 raise
-            logger.warning("Prefect does not take the task run: %s", error)
+            logger.warning("Prefect does not take the task run: %s", one_line(error))
     else:
         logger.warning("Prefect does not answer; going on without it")
     return once()
@@ -76,4 +77,4 @@ def tag_own_run(tags: set[str], logger: Logger) -> None:
         with get_client(sync_client=True) as client:
             client.update_flow_run(context.flow_run.id, tags=sorted(tags | set(context.flow_run.tags)))
     except Exception as error:
-        logger.warning("Prefect does not take the tags: %s", error)
+        logger.warning("Prefect does not take the tags: %s", one_line(error))
