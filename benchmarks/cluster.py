@@ -1,9 +1,9 @@
 """A cluster on one machine, and what may happen to it: ``python -m benchmarks.cluster``.
 
-A real Prefect server, a server that speaks GCS' protocol behind a proxy that can be told to fail, three process workers,
-``prefect deploy --all`` and `msearch deploy`, and a search with four trainers on a ``gs://`` log. In the middle a worker
-is killed with its trainers, the server is killed and started again with its database, the store answers with errors
-for half a minute, and a trainer gets a SIGTERM. In the end each slot of the budget must have one row.
+A real Prefect server, a server that speaks GCS' protocol behind a proxy that can be told to fail, three process
+workers, ``prefect deploy --all`` and `msearch deploy`, and a search with four trainers on a ``gs://`` log. In the
+middle a worker is killed with its trainers, the server is killed and started again with its database, the store answers
+with errors for half a minute, and a trainer gets a SIGTERM. In the end each slot of the budget must have one row.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -215,10 +215,8 @@ def _below(pid: int) -> list[psutil.Process]:
 
 
 def _kill(process: psutil.Process) -> None:
-    try:
+    with suppress(psutil.Error):
         process.kill()
-    except psutil.Error:
-        pass
 
 
 def verify(cluster: Cluster, budget: int) -> dict[str, Any]:
@@ -242,7 +240,9 @@ def verify(cluster: Cluster, budget: int) -> dict[str, Any]:
     return found
 
 
-def run(folder: Path, budget: int, steps: int, say: Callable[[str], None]) -> dict[str, Any]:
+def run(
+    folder: Path, budget: int, steps: int, say: Callable[[str], None], failing: float = FAILING_SECONDS
+) -> dict[str, Any]:
     """Start everything, disturb it, and verify."""
 
     class Factory:
@@ -267,7 +267,7 @@ def run(folder: Path, budget: int, steps: int, say: Callable[[str], None]) -> di
             cluster.wait_for_rows(max(3, budget // 5))
             cluster.kill_the_server()
             cluster.wait_for_rows(max(4, budget // 3))
-            cluster.break_the_store()
+            cluster.break_the_store(failing)
             cluster.wait_for_rows(max(5, budget // 2))
             cluster.terminate_a_trainer()
             search = server.wait_for_end("search", 1800)
@@ -291,6 +291,10 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=1500)
     asked = parser.parse_args()
     began = time.monotonic()
+
+    def say(word: str) -> None:
+        print(f"{time.monotonic() - began:6.0f} s  {word}", flush=True)
+
     with tempfile.TemporaryDirectory(prefix="msearch-cluster-", ignore_cleanup_errors=True) as folder:
         try:
             found = run(

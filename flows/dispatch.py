@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -22,6 +22,8 @@ from msearch_core.session import Session
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient
+
+    from flows.pools import Place
 
 MAX_DEATHS = 3
 """A search fails when as many trainers in a row die without a new row in between, for each of its trainers."""
@@ -206,21 +208,20 @@ class LocalTrainers:
 
 
 class PoolTrainers:
-    """Trainers as flow runs of the deployment ``trainer/trainer`` on its work pool.
+    """Trainers as flow runs of deployments on work pools.
 
     While Prefect's API does not answer, nothing is done: the trainers go on without it.
 
     Args:
         parameters: their work.
-        count: how many.
-        deployment: the deployment's name.
+        places: the place of each; where there are to be more trainers later on, they take these places in turn.
     """
 
-    def __init__(self, parameters: TrainerParameters, count: int, deployment: str) -> None:
-        self.count = count
+    def __init__(self, parameters: TrainerParameters, places: Sequence[Place]) -> None:
+        self.count = count = len(places)
         self._parameters = parameters
         self._deaths = Deaths(count)
-        self._deployment = deployment
+        self._places = places
         self._runs: list[str | None] = [None] * count
         self._begun = False
         self._asked = time.monotonic()
@@ -253,8 +254,8 @@ class PoolTrainers:
             return None
         return (
             f"no trainer has begun after {BEGIN_SECONDS:.0f} s: is a worker running for the work pool of the "
-            f"deployment {self._deployment!r}, and does the pool's concurrency limit leave room for this search and "
-            "its trainers?"
+            f"deployment {self._places[0].deployment!r}, and does the pool's concurrency limit leave room for this "
+            "search and its trainers?"
         )
 
     async def _dispatch(self) -> None:
@@ -263,9 +264,11 @@ class PoolTrainers:
 
         for index, run in enumerate(self._runs):
             if run is None:
+                place = self._places[index % len(self._places)]
+                own = self._parameters.model_dump(exclude_none=True)
                 created = await arun_deployment(
-                    self._deployment,
-                    parameters={"parameters": self._parameters.model_dump()},
+                    place.deployment,
+                    parameters={"parameters": {**place.parameters, **own}},
                     timeout=0,
                     tags=TagsContext.get().current_tags,
                     as_subflow=True,

@@ -17,7 +17,7 @@ def _run(line: str, parent: Parent) -> None:
 
     parameters = RefreshParameters.model_validate_json(line)
     if parameters.config.pool:
-        check_pool(parameters.config.pool)
+        check_pool(parameters.config.pool, parameters.config.trainers)
     wait_for_api()
     with without_heartbeats():
         state = refresh(parameters, return_state=True)

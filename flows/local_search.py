@@ -57,7 +57,7 @@ def _run(line: str, parent: Parent) -> None:
 
     config = SearchConfig.model_validate_json(line)
     if config.pool:
-        check_pool(config.pool)
+        check_pool(config.pool, config.trainers)
     session = join(config)
     board = session.log.board(session.run, ("uid", "run"))
     board.look()
@@ -84,13 +84,13 @@ def _run(line: str, parent: Parent) -> None:
     parent.tell(ended={"state": state.name, "message": state.message})
 
 
-def check_pool(pool: str) -> None:
+def check_pool(pool: str, trainers: int | None) -> None:
     """Refuse a pool that cannot be used before anything is written."""
-    from flows.pools import trainer_deployment
+    from flows.pools import places
     from flows.prefect_api import wait_for_api
 
     wait_for_api()
-    trainer_deployment(pool)
+    places(pool, trainers)
 
 
 if __name__ == "__main__":

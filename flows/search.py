@@ -26,7 +26,7 @@ from flows.dispatch import PoolTrainers, Trainers, TrainersFailedError, cores, l
 from flows.handover import HANDOVER
 from flows.lineage import data_asset, model_asset, upstream
 from flows.parameters import TrainerParameters
-from flows.pools import trainer_deployment
+from flows.pools import places
 from flows.prefect_api import wait_until_there
 from flows.recording import END_SECONDS as API_SECONDS
 from flows.recording import shown, tag_own_run
@@ -152,7 +152,7 @@ def dispatch(config: SearchConfig, session: Session) -> Trainers:
     parameters = TrainerParameters(
         log=session.log.url, run=session.run.run, data=None, threads=None, min_params=None, max_params=None
     )
-    return PoolTrainers(parameters, config.trainers or 1, trainer_deployment(pool))
+    return PoolTrainers(parameters, places(pool, config.trainers))
 
 
 def watch(session: Session, trainers: Trainers, finisher: Finisher, stopping: threading.Event, logger: Logger) -> Board:

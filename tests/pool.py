@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import subprocess
 import urllib.request
@@ -53,10 +54,16 @@ class Server:
 
     def answers(self) -> bool:
         try:
-            with urllib.request.urlopen(f"{self.api}/health", timeout=5):
+            with urllib.request.urlopen(
+                urllib.request.Request(f"{self.api}/health", headers=self._credentials()), timeout=5
+            ):
                 return True
         except OSError:
             return False
+
+    def _credentials(self) -> dict[str, str]:
+        secret = self.place.environment.get("PREFECT_API_AUTH_STRING")
+        return {"Authorization": f"Basic {base64.b64encode(secret.encode()).decode()}"} if secret else {}
 
     def prefect(self, *arguments: str, cwd: Path | None = None) -> str:
         return finish(self.place.start("prefect", *arguments, cwd=cwd))
@@ -68,7 +75,7 @@ class Server:
 
     def ask(self, what: str, **body: Any) -> list[dict[str, Any]]:
         """Records of a kind, such as ``flow_runs``, oldest first."""
-        headers = {"Content-Type": "application/json"}
+        headers = {"Content-Type": "application/json", **self._credentials()}
         request = urllib.request.Request(f"{self.api}/{what}/filter", json.dumps(body).encode(), headers)
         with urllib.request.urlopen(request, timeout=60) as answer:
             found = json.load(answer)
@@ -94,9 +101,10 @@ class Server:
 
 
 def _owner_of_host(process: psutil.Process) -> psutil.Process | None:
+    """The process that started a training host; the host's own children look like it."""
     try:
-        is_host = "msearch_core.training.host" in process.cmdline()
-        return process.parent() if is_host else None
+        owner = process.parent() if "msearch_core.training.host" in process.cmdline() else None
+        return owner if owner and "msearch_core.training.host" not in owner.cmdline() else None
     except psutil.Error:
         return None
 
