@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from msearch_core.config import SearchConfig
+from msearch_core.credentials import Location
 
 
 class TrainerParameters(BaseModel):
@@ -22,9 +23,9 @@ class TrainerParameters(BaseModel):
         max_params: the most that it trains; larger models are left to the other trainers of the search.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    log: str = Field(min_length=1)
+    log: Location = Field(min_length=1)
     run: str = Field(pattern=r"^\d{4,}$")
     data: str | None = None
     threads: int | None = Field(None, ge=1)
@@ -41,7 +42,7 @@ class RefreshParameters(BaseModel):
         overlap: whether a refresh that finds the same search at work joins it or ends at once.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     config: SearchConfig
     keep: int = Field(5, ge=1, le=100)

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from msearch_core.algorithms import ALGORITHMS, DEFAULT
+from msearch_core.credentials import Location
 from msearch_core.errors import UserError
 
 DEFAULT_TRIALS = 20
@@ -22,11 +23,11 @@ UNLIMITED_TRIALS = 1_000_000
 class SearchConfig(BaseModel):
     """A search as it is asked for. Unknown keys are refused, since a misspelt option must not be dropped silently."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    data: str = Field(min_length=1, description="a name, a file or a folder, local or any fsspec URL")
+    data: Location = Field(min_length=1, description="a name, a file or a folder, local or any fsspec URL")
     target: str | None = Field(None, description="the column to predict, for a table")
-    test: str | None = Field(None, description="a separate source of test examples")
+    test: Location | None = Field(None, description="a separate source of test examples")
     group: str | None = Field(None, description="a column; rows that share its value share a split")
     space: str | None = Field(None, description="a built-in space, module:attribute or file.py:attribute")
     trials: int | None = Field(None, ge=1, le=UNLIMITED_TRIALS, description="total number of trials; exact")
@@ -37,7 +38,7 @@ class SearchConfig(BaseModel):
     steps: int = Field(500, ge=1, description="gradient steps a trial")
     batch_size: int = Field(64, ge=1, description="examples a step")
     max_params: int | None = Field(None, ge=1, description="upper limit of trainable parameters")
-    log: str | None = Field(None, description="folder of the trial database, local or any fsspec URL")
+    log: Location | None = Field(None, description="folder of the trial database, local or any fsspec URL")
     name: str | None = Field(None, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="name of the search")
     seed: int = Field(0, ge=0, lt=2**31, description="seed of the splits, the proposals and the trials")
     algorithm: str = Field(DEFAULT, description="search algorithm")
@@ -76,7 +77,8 @@ def make_config(**options: Any) -> SearchConfig:
                 f"unknown option {option}; expected one of {', '.join(SearchConfig.model_fields)}"
             ) from None
         message = first["msg"].removeprefix("Value error, ")
-        raise UserError(f"{option}: {message[0].lower()}{message[1:]} (got {first['input']!r})") from None
+        got = "" if "credentials" in message else f" (got {first['input']!r})"
+        raise UserError(f"{option}: {message[0].lower()}{message[1:]}{got}") from None
 
 
 def read_config(path: Path) -> Mapping[str, Any]:
