@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
+import os
 import subprocess
 import sys
 import tempfile
@@ -52,12 +53,15 @@ class Account:
         lost: seconds from the end of one sleep to the begin of the next.
         trials: how many it did.
         waits: the single times lost.
+        work: processor seconds in each of them, which is what is left of them on a machine of one's own, but for the
+            disk.
     """
 
     asleep: float = 0.0
     lost: float = 0.0
     trials: int = 0
     waits: list[float] = field(default_factory=list)
+    work: list[float] = field(default_factory=list)
 
 
 class Sleeper(Trainer):
@@ -67,18 +71,19 @@ class Sleeper(Trainer):
         super().__init__(session, host=None, scratch=scratch)  # type: ignore[arg-type]
         self.seconds = seconds
         self.account = Account()
-        self._awake = time.monotonic()
+        self._awake, self._worked = time.monotonic(), 0.0
 
     def _train(self, claim: Claim, *_: Any) -> TrialResult:
         began = time.monotonic()
         self.account.waits.append(began - self._awake)
+        self.account.work.append(time.thread_time() - self._worked)
         rng = np.random.default_rng(abs(hash(claim.uid)))
         length = self.seconds * (1 + SPREAD * rng.uniform(-1, 1))
         while (left := began + length - time.monotonic()) > 0:
             time.sleep(min(left, self.look_seconds))
             if left > self.look_seconds:
                 self.proposer.look()
-        self._awake = time.monotonic()
+        self._awake, self._worked = time.monotonic(), time.thread_time()
         self.account.asleep += self._awake - began
         self.account.lost += self.account.waits[-1]
         self.account.trials += 1
@@ -128,18 +133,23 @@ def simulate(trainers: int, trials_each: int, seconds: float) -> dict[str, Any]:
         frame = TrialLog(session.log.url).trials()
         assert sorted(frame["slot"]) == list(range(1, budget + 1)), "a slot was lost or doubled"
         asleep, lost = (sum(account[key] for account in found) for key in ("asleep", "lost"))
-        waits = np.concatenate([account["waits"] for account in found])
+        waits, work = (np.concatenate([account[key] for account in found]) for key in ("waits", "work"))
         return {
             "trainers": trainers,
             "trials": budget,
             "seconds_a_trial": seconds,
             "wall_seconds": round(time.monotonic() - began, 1),
             "lost_share": round(lost / (asleep + lost), 4),
-            "lost_seconds_a_trial": {
-                "median": round(float(np.median(waits)), 3), "p99": round(float(np.quantile(waits, 0.99)), 3),
-            },
+            "lost_seconds_a_trial": _spread(waits),
+            "processor_seconds_a_trial": _spread(work),
+            "processor_share": round(float(work.sum()) / asleep, 4),
+            "load": os.getloadavg()[0],
             "duplicates": duplicates(frame),
         }  # fmt: skip
+
+
+def _spread(values: np.ndarray) -> dict[str, float]:
+    return {"median": round(float(np.median(values)), 3), "p99": round(float(np.quantile(values, 0.99)), 3)}
 
 
 def duplicates(frame: pd.DataFrame) -> int:

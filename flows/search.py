@@ -15,7 +15,12 @@ from typing import Any, cast
 from uuid import UUID
 
 from prefect import flow, get_run_logger, tags
-from prefect.artifacts import create_progress_artifact, create_table_artifact, update_progress_artifact
+from prefect.artifacts import (
+    create_markdown_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext
@@ -37,6 +42,7 @@ from msearch_core.errors import UserError
 from msearch_core.session import Session, join
 from msearch_core.training.client import TrainingHost
 from msearch_core.training.finishing import name_winner
+from msearch_core.training.spec import one_line
 from msearch_core.trial_log import Board, StopRecord, WinnerRecord
 from msearch_core.trial_log.patience import patiently
 
@@ -124,6 +130,8 @@ def search(config: SearchConfig) -> State[Any]:
         # They have seen that the run is over, and are about to end or have done so.
         trainers.stop(END_SECONDS)
     wait_until_there(API_SECONDS)
+    if named is not None:
+        artifacts_of(session, named, logger)
     if named is None:
         return Failed(message=f"none of the {board.done} trials has a score; see: msearch trials {session.log.url}")
     return Completed(message=f"the winner is {named.uid}: validation {named.validation}, test {named.test}")
@@ -161,6 +169,10 @@ def watch(session: Session, trainers: Trainers, finisher: Finisher, stopping: th
     artifacts = Artifacts(session, logger)
     began = time.monotonic()
     told = False
+    patiently(board.look, give_up=stopping.is_set)
+    if board.trainers not in (None, trainers.count):
+        # That was said of an earlier search of this run; what is asked for now counts.
+        session.log.set_trainers(board.run, trainers.count)
     while True:
         patiently(board.look, give_up=stopping.is_set)
         artifacts.update(board)
@@ -183,6 +195,27 @@ def watch(session: Session, trainers: Trainers, finisher: Finisher, stopping: th
         stopping.wait(LOOK_SECONDS)
 
 
+def artifacts_of(session: Session, winner: WinnerRecord, logger: Logger) -> None:
+    """The winner on a page of its own."""
+    scores = "\n".join(
+        f"| {name} | {value:.4f} | {winner.test.get(name, float('nan')):.4f} |"
+        for name, value in winner.validation.items()
+    )
+    text = (
+        f"# {winner.uid}\n\nrun {winner.run} of {session.log.url}, on {session.run.data['data']}\n\n"
+        f"| score | validation | test |\n| --- | --- | --- |\n{scores}\n\nmodel: `{winner.model}`\n"
+    )
+    try:
+        create_markdown_artifact(text, key=f"winner-{artifact_key(session)}", description=winner.uid)
+    except Exception as error:
+        logger.warning("Prefect does not take the artifacts: %s", one_line(error))
+
+
+def artifact_key(session: Session) -> str:
+    """The search's name as artifact keys may hold it."""
+    return "".join(each if each.isalnum() else "-" for each in session.search.name.lower()).strip("-")
+
+
 class Artifacts:
     """The progress and the leaderboard as Prefect shows them. A server that does not answer stops no search."""
 
@@ -191,7 +224,7 @@ class Artifacts:
         self._logger = logger
         self._found: list[Outcome] = []
         self._shown = float("-inf")
-        self._key = "".join(each if each.isalnum() else "-" for each in session.search.name.lower()).strip("-")
+        self._key = artifact_key(session)
         self._progress: UUID | None = None
 
     def update(self, board: Board) -> None:
@@ -204,7 +237,7 @@ class Artifacts:
         try:
             self._publish(min(100.0, 100.0 * board.done / board.record.trials))
         except Exception as error:
-            self._logger.warning("Prefect does not take the artifacts: %s", error)
+            self._logger.warning("Prefect does not take the artifacts: %s", one_line(error))
 
     def _publish(self, percent: float) -> None:
         if self._progress is None:

@@ -39,7 +39,7 @@ def trainers(
     count: Annotated[int, typer.Argument(min=0, max=1000, help="How many trainers the search is to have.")],
     run: Annotated[str | None, typer.Option(help="The run. [default: the newest]")] = None,
 ) -> None:
-    """Change how many trainers a running search has, on a pool or on its own machine."""
+    """Change how many trainers a running search has; with 0 all leave, those that joined by hand too."""
     from msearch_core.trial_log import TrialLog
 
     opened = TrialLog(log)

@@ -100,7 +100,7 @@ class Trainer:
         while not self.leaving:
             began = time.monotonic()
             patiently(self.proposer.look, give_up=lambda: self.leaving)
-            if board.is_over or board.stopped is not None:
+            if board.is_over or board.stopped is not None or board.trainers == 0:
                 return
             claim = patiently(self.proposer.next, give_up=lambda: self.leaving)
             if claim is None:
@@ -210,6 +210,7 @@ class Trainer:
                 looked = now
                 with contextlib.suppress(OSError):  # out of reach for now: the trial goes on
                     self.proposer.look()
+                    self.leaving = self.leaving or self.proposer.board.trainers == 0
                     if self.proposer.board.stopped is not None:
                         job.signal(signal.SIGUSR1)
                         told = True
