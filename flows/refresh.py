@@ -57,6 +57,10 @@ def refresh(parameters: RefreshParameters) -> State[Any]:
         board = log.board(session.run, ("uid", "run"))
         board.look()
         known = last_winner(session) if board.is_over else None
+        if known and production.in_use(log):
+            reason = f"the examples are those of run {session.run.run}, though not the files"
+            log.add_refresh(_record(session, files.fingerprint, reason))
+            return Completed(message=f"nothing new in {config.data}: {reason}")
         if known is None:
             logger.info("new data in %s (%s): run %s of %s", config.data, words, session.run.run, log.url)
             rescored = shown(lambda: _rescore(session, parameters.keep), _task("score again"), logger)
@@ -114,21 +118,23 @@ def _promote(session: Session, winner: WinnerRecord, fingerprint: str) -> Refres
     if before and before.uid != winner.uid:
         with _rescorer(session) as rescorer:
             tested["before"] = dict(rescorer.test(before.uid))
-    frame = log.trials()
+    record = _record(session, fingerprint, reason, promoted=winner.uid if better else None, test=tested)
+    log.add_refresh(record)
+    return record
+
+
+def _record(session: Session, fingerprint: str, reason: str, **decided: Any) -> RefreshRecord:
+    frame = session.log.trials()
     rows = frame[(frame["run"] == session.run.run) & (frame["kind"] == "rescore")]
-    record = RefreshRecord(
+    scores = zip(rows["parents"], rows["objective"], strict=True)
+    return RefreshRecord(
         manifest=fingerprint,
         data_fingerprint=session.run.data_fingerprint,
         run=session.run.run,
-        rescored={
-            str(parents[0]): _number(score) for parents, score in zip(rows["parents"], rows["objective"], strict=True)
-        },
-        promoted=winner.uid if better else None,
+        rescored={str(parents[0]): _number(score) for parents, score in scores},
         reason=reason,
-        test=tested,
+        **decided,
     )
-    log.add_refresh(record)
-    return record
 
 
 @contextmanager
