@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +23,19 @@ from msearch_core.errors import UserError
 FILE = "prefect.yaml"
 
 
-def deploy(pool: str, kind: str, refreshes: RefreshParameters | None = None, cron: str | None = None) -> Iterator[str]:
+def deploy(
+    pool: str | None,
+    kind: str,
+    file: Path | None = None,
+    refreshes: RefreshParameters | None = None,
+    cron: str | None = None,
+) -> Iterator[str]:
     """Put all that a search needs on the server at ``PREFECT_API_URL``.
 
     Args:
-        pool: the work pool; created if it is not there.
-        kind: its type, if it has to be created: process, docker, kubernetes.
+        pool: the work pool, in place of those that the file names.
+        kind: the type of pools that are not there yet: process, docker, kubernetes.
+        file: the deployments; those for process pools if not given.
         refreshes: a search that is to recur.
         cron: when to look whether its data has changed, besides the event that says so.
 
@@ -36,19 +43,20 @@ def deploy(pool: str, kind: str, refreshes: RefreshParameters | None = None, cro
         What was done, a line each.
 
     Raises:
-        UserError: the server does not answer or refuses.
+        UserError: the server does not answer or refuses, or the file is none.
     """
+    wanted = [_on_pool(each, pool) for each in deployments(file).values()]
+    if refreshes:
+        wanted.append(refresh_deployment(wanted, refreshes, cron))
     wait_for_api()
     with get_client(sync_client=True) as client:
-        try:
-            client.read_work_pool(pool)
-            yield f"work pool {pool} is there"
-        except ObjectNotFound:
-            _prefect("work-pool", "create", pool, "--type", kind)
-            yield f"work pool {pool} created ({kind})"
-        wanted = [_on_pool(each, pool) for each in deployments().values()]
-        if refreshes:
-            wanted.append(refresh_deployment(pool, refreshes, cron))
+        for name in sorted({each["work_pool"]["name"] for each in wanted}):
+            try:
+                client.read_work_pool(name)
+                yield f"work pool {name} is there"
+            except ObjectNotFound:
+                _prefect("work-pool", "create", name, "--type", kind)
+                yield f"work pool {name} created ({kind})"
         _put(wanted)
         for each in wanted:
             yield f"deployment {each['entrypoint'].rpartition('.')[2]}/{each['name']}"
@@ -61,17 +69,33 @@ def deployment_file() -> Path:
     return next(path for path in (here / FILE, here.parent / FILE) if path.exists())
 
 
-def deployments() -> dict[str, dict[str, Any]]:
-    """The deployments by name."""
-    return {each["name"]: each for each in yaml.safe_load(deployment_file().read_text())["deployments"]}
+def deployments(file: Path | None = None) -> dict[str, dict[str, Any]]:
+    """The deployments of a file, or those that msearch comes with, by name.
+
+    Raises:
+        UserError: the file holds no deployments.
+    """
+    try:
+        loaded = yaml.safe_load((file or deployment_file()).read_text())
+        return {each["name"]: each for each in loaded["deployments"]}
+    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
+        raise UserError(f"--file: {file} holds no deployments as prefect.yaml does ({type(error).__name__})") from error
 
 
-def refresh_deployment(pool: str, parameters: RefreshParameters, cron: str | None) -> dict[str, Any]:
-    """The deployment of a search that recurs: on the event that its data has changed, and on a schedule."""
-    base = deployments()["refresh"]
+def refresh_deployment(
+    among: Iterable[Mapping[str, Any]], parameters: RefreshParameters, cron: str | None
+) -> dict[str, Any]:
+    """The deployment of a search that recurs: on the event that its data has changed, and on a schedule.
+
+    Raises:
+        UserError: there is no deployment ``refresh`` that it could be made after.
+    """
+    base = next((each for each in among if each["name"] == "refresh"), None)
+    if base is None:
+        raise UserError("--refresh needs a deployment named 'refresh' in the file to be made after")
     name = parameters.name
     return {
-        **_on_pool(base, pool),
+        **base,
         "name": name,
         "parameters": {"parameters": parameters.model_dump(mode="json", exclude_defaults=True)},
         "schedules": [{"cron": cron, "slug": "look"}] if cron else [],
@@ -87,8 +111,8 @@ def refresh_deployment(pool: str, parameters: RefreshParameters, cron: str | Non
     }
 
 
-def _on_pool(deployment: Mapping[str, Any], pool: str) -> dict[str, Any]:
-    return {**deployment, "work_pool": {**deployment["work_pool"], "name": pool}}
+def _on_pool(deployment: Mapping[str, Any], pool: str | None) -> dict[str, Any]:
+    return {**deployment, "work_pool": {**deployment["work_pool"], **({"name": pool} if pool else {})}}
 
 
 def _put(wanted: list[dict[str, Any]]) -> None:

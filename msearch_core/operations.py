@@ -19,8 +19,9 @@ Log = Annotated[str, typer.Argument(help="Folder of a trial log, local or any fs
 
 
 def deploy(
-    pool: Annotated[str, typer.Option(help="Work pool; created if it is not there.")] = "msearch",
+    pool: Annotated[str | None, typer.Option(help="Work pool, created if it is not there. [default: msearch]")] = None,
     kind: Annotated[str, typer.Option("--type", help="Type of a new pool: process, docker, kubernetes.")] = "process",
+    file: Annotated[Path | None, typer.Option(help="Deployments of your own, in the form of prefect.yaml.")] = None,
     refresh: Annotated[Path | None, typer.Option(help="TOML or JSON file of a search that is to recur.")] = None,
     cron: Annotated[str | None, typer.Option(help="When to look whether its data has changed.")] = None,
 ) -> None:
@@ -30,7 +31,7 @@ def deploy(
 
     _need_server("deploy")
     parameters = RefreshParameters(**read_refresh(refresh)) if refresh else None
-    for line in put(pool, kind, parameters, cron):
+    for line in put(pool, kind, file, parameters, cron):
         console.print(line, soft_wrap=True)
 
 

@@ -20,6 +20,7 @@ from flows.deploying import deployment_file, deployments, refresh_deployment
 from flows.events import resource_of
 from flows.parameters import RefreshParameters, TrainerParameters
 from msearch_core.config import make_config
+from msearch_core.errors import UserError
 from tests.searching import REPOSITORY
 
 FILES = ["prefect.yaml", *(f"deployments/{name}.yaml" for name in ("docker", "kubernetes", "several-pools"))]
@@ -105,15 +106,25 @@ def test_the_wheel_has_the_deployments() -> None:
     assert list(deployments()) == ["search", "trainer", "refresh"]
 
 
+def test_a_file_without_deployments_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "other.yaml").write_text("name: other")
+    for name in ("other.yaml", "none.yaml"):
+        with pytest.raises(UserError, match="holds no deployments"):
+            deployments(tmp_path / name)
+
+
 def test_a_search_that_recurs_listens_to_its_own_data() -> None:
     parameters = RefreshParameters(config=make_config(data="gs://bucket/new/", log="gs://bucket/log", name="voices"))
-    made = refresh_deployment("gpu", parameters, "0 3 * * *")
-    assert (made["name"], made["work_pool"]["name"]) == ("voices", "gpu")
+    among = deployments().values()
+    made = refresh_deployment(among, parameters, "0 3 * * *")
+    assert (made["name"], made["entrypoint"]) == ("voices", "flows.refresh.refresh")
     assert made["schedules"] == [{"cron": "0 3 * * *", "slug": "look"}]
     (trigger,) = made["triggers"]
     assert trigger["match"] == {"prefect.resource.id": resource_of("gs://bucket/new/")}
     assert RefreshParameters(**made["parameters"]["parameters"]) == parameters
-    assert refresh_deployment("gpu", parameters, None)["schedules"] == []
+    assert refresh_deployment(among, parameters, None)["schedules"] == []
+    with pytest.raises(UserError, match="needs a deployment named 'refresh'"):
+        refresh_deployment([], parameters, None)
 
 
 def test_silent_runs_are_crashed_after_three_heartbeats() -> None:
