@@ -144,6 +144,9 @@ def test_a_search_in_a_bucket_keeps_its_secrets(server: Server) -> None:
     objects = read_bucket(server.place.environment["AWS_ENDPOINT_URL"])
     assert any(name.startswith("results/0001-0/0001-000002") for name in objects)
 
+    # Prefect hands a process its environment in a file, which goes with the process.
+    temporary = server.place.temporary
+    wait_for(lambda: not list(temporary.glob("prefect-workspace-attempt-*")), "the run's process has ended", 60)
     files = {path: path.read_bytes() for path in server.place.folder.rglob("*") if path.is_file()}
     assert any(path.name == "prefect.db" for path in files), "parameters, states and logs of all runs"
     for secret in (PASSWORD, PASSWORD.partition(":")[2], BUCKET_SECRET):
@@ -158,7 +161,7 @@ def read_bucket(url: str) -> dict[str, bytes]:
     filesystem = fsspec.filesystem("s3", key="any", secret="any", client_kwargs={"endpoint_url": url})
     objects = {path.removeprefix("bucket/secrets/"): filesystem.cat_file(path) for path in filesystem.find("bucket")}
     texts = {
-        f"{name} as text": from_parquet(content).to_pandas().to_json().encode()
+        f"{name} as text": from_parquet(content).to_pandas().to_csv().encode()
         for name, content in objects.items()
         if name.endswith(".parquet")
     }
