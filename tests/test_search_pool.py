@@ -171,7 +171,7 @@ def read_bucket(url: str) -> dict[str, bytes]:
 def test_trainers_come_and_go_and_a_cancelled_search_takes_them_along(server: Server) -> None:
     place = server.place
     log = place.folder / "elastic"
-    config = {"data": "digits", "name": "elastic", "trials": 8, "steps": 1500, "trainers": 1, "log": str(log)}
+    config = {"data": "digits", "name": "elastic", "trials": 8, "steps": 700, "trainers": 1, "log": str(log)}
     server.prefect("deployment", "run", "search/search", "--param", f"config={json.dumps(config)}")
     wait_for(lambda: under_way(log), "a trial is under way")
 
