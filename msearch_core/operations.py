@@ -122,6 +122,8 @@ def register(app: typer.Typer) -> None:
 def read_refresh(path: Path) -> Mapping[str, Any]:
     """Read the parameters of a refresh: a search's options, with ``keep`` and ``overlap`` beside them.
 
+    Local paths are made absolute, since the refresh may run elsewhere on this machine.
+
     Raises:
         UserError: the file cannot be read, or an option is wrong.
     """
@@ -129,6 +131,11 @@ def read_refresh(path: Path) -> Mapping[str, Any]:
 
     options = dict(read_config(path))
     given: dict[str, Any] = {key: options.pop(key) for key in ("keep", "overlap") if key in options}
+    for option in ("data", "test"):
+        if options.get(option) and Path(options[option]).exists():
+            options[option] = str(Path(options[option]).absolute())
+    if options.get("log") and "://" not in options["log"]:
+        options["log"] = str(Path(options["log"]).absolute())
     given["config"] = make_config(**options)
     return given
 

@@ -212,7 +212,6 @@ def test_a_search_recurs_on_new_data(server: Server) -> None:
     write_digits(place.folder / "data.npz", 400)
     options = {"data": "data.npz", "log": str(place.folder / "recurring"), "trials": 3, "steps": 60, "keep": 2}
     (place.folder / "recurring.json").write_text(json.dumps({**options, "name": "recurring", "overlap": "refuse"}))
-    # Runs on a pool begin elsewhere: a local path has to be absolute there.
     deploy = ["deploy", "--refresh", "recurring.json"]
     assert "deployment refresh/recurring" in place.run(*deploy)
 
