@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from logging import Logger
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -22,6 +22,7 @@ from flows.recording import shown, tag_own_run
 from flows.search import own_pool, search
 from flows.trainer import search_tags
 from msearch_core import production
+from msearch_core.errors import UserError
 from msearch_core.refreshing import log_of, nothing_new, stock
 from msearch_core.session import Session, join
 from msearch_core.training.client import TrainingHost
@@ -57,7 +58,7 @@ def refresh(parameters: RefreshParameters) -> State[Any]:
         board = log.board(session.run, ("uid", "run"))
         board.look()
         known = last_winner(session) if board.is_over else None
-        if known and production.in_use(log):
+        if known and any(record.run == session.run.run for record in log.refreshes()):
             reason = f"the examples are those of run {session.run.run}, though not the files"
             log.add_refresh(_record(session, files.fingerprint, reason))
             return Completed(message=f"nothing new in {config.data}: {reason}")
@@ -113,7 +114,8 @@ def _promote(session: Session, winner: WinnerRecord, fingerprint: str) -> Refres
     log, before = session.log, production.in_use(session.log)
     better, reason = production.decide(log, session.run, winner)
     if better:
-        production.promote(log, winner.uid, reason)
+        with suppress(UserError):  # a refresh that runs beside this one has done it
+            production.promote(log, winner.uid, reason)
     tested = {"winner": dict(winner.test)}
     if before and before.uid != winner.uid:
         with _rescorer(session) as rescorer:

@@ -224,7 +224,7 @@ def test_a_search_recurs_on_new_data(server: Server) -> None:
     write_digits(place.folder / "data.npz", 1000)
     place.run(*deploy, "--cron", "* * * * *")
     log = TrialLog(str(place.folder / "recurring"))
-    wait_for(lambda: len(log.refreshes()) == 2, "the schedule has found the new data", 400)
+    wait_for(lambda: log.refreshes()[-1].run == "0002", "the schedule has found the new data", 400)
     frame = log.trials()
     again = frame[frame["kind"] == "rescore"]
     assert list(again["uid"]) == ["0002-r00001", "0002-r00002"]
