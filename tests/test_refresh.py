@@ -56,7 +56,7 @@ def test_new_data_is_searched_from_what_is_known(place: Workplace) -> None:
     winner, record = winners(place.folder / "log")[-1], log.refreshes()[-1]
     assert winner["uid"] in set(new["uid"]), "an earlier model stays in use, or does not; it wins no new run"
     used = again[again["parents"].map(lambda parents: parents[0] == log.productions()[0].uid)].iloc[0]
-    better = winner["validation"]["accuracy"] - used["objective"] > used["objective_se"]
+    better = bool(winner["validation"]["accuracy"] - used["objective"] > used["objective_se"])
     assert (record.promoted == winner["uid"]) is better
     assert ("promoted" in said) is better
     assert set(record.test) == {"winner", "before"}
