@@ -92,6 +92,7 @@ class Sleeper(Trainer):
 
     def work(self) -> None:
         """Until the run is over."""
+        self._awake, self._worked = time.monotonic(), time.thread_time()
         with self.heartbeat():
             for claim in self.claims():
                 patiently(lambda claim=claim: self.run(claim))  # type: ignore[misc]
