@@ -1,7 +1,8 @@
 """What the trial log survives: killed writers and sealers, racing claims, a budget spent by trainers that are killed.
 
-    python benchmarks/log_faults.py                       # 1,000 kills, 10,000 claims, 2,000 slots on a local disk
-    python benchmarks/log_faults.py --url gs://bucket/faults --kills 100
+    python -m benchmarks.log_faults                       # 1,000 kills, 10,000 claims, 2,000 slots on a local disk
+    python -m benchmarks.log_faults --store gcs --kills 100         # on a server of its own; also: s3, memory
+    python -m benchmarks.log_faults --url gs://bucket/faults --parts claims
 
 Each part prints what it counted; every number after "lost", "twice", "torn" and "failed" must be 0.
 """
@@ -11,20 +12,24 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import multiprocessing
+import queue
 import random
 import signal
 import tempfile
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from msearch_core.data.problem import Problem
+from benchmarks import servers
+from msearch_core.data.problem import Problem, Target
 from msearch_core.loading import load_space
 from msearch_core.session import Session
 from msearch_core.training.proposing import Proposer
@@ -37,8 +42,8 @@ from msearch_core.trial_log.layout import Uid
 
 # Children that start in milliseconds, so that most kills hit one at work.
 FORK = multiprocessing.get_context("forkserver")
-FORK.set_forkserver_preload(["msearch_core.training.proposing", "msearch_core.training.rows", "gcsfs"])
-READ_OPTIONS: dict[str, Any] = {"token": "anon"}
+FORK.set_forkserver_preload(["msearch_core.training.trainer", "gcsfs", "s3fs", "pandas"])
+READ_OPTIONS: dict[str, dict[str, Any]] = {"gs": {"token": "anon"}}
 
 
 def search_record() -> SearchRecord:
@@ -55,8 +60,8 @@ def run_record(trials: int) -> RunRecord:
 
 
 def read_plainly(url: str) -> pd.DataFrame:
-    """As a user would; the test server takes no credentials."""
-    return pd.read_parquet(f"{url}/trials", storage_options=READ_OPTIONS if "://" in url else None)
+    """As a user would; the GCS test server takes no credentials."""
+    return pd.read_parquet(f"{url}/trials", storage_options=READ_OPTIONS.get(url.partition("://")[0]))
 
 
 def write(url: str, first: int, acknowledged: Any) -> None:
@@ -183,13 +188,16 @@ def claim_all(url: str, count: int, gate: Any, won: Any) -> None:
 
 
 def claims(url: str, count: int, racers: int = 8) -> dict[str, int]:
-    """Processes race for the same claims; count the winners of each."""
-    gate, won = FORK.Barrier(racers), FORK.Queue()
-    processes = [FORK.Process(target=claim_all, args=(url, count, gate, won)) for _ in range(racers)]
-    with running(list(processes)):
-        winners = [uid for _ in range(racers) for uid in won.get()]
-        for process in processes:
-            process.join()
+    """Processes race for the same claims; count the winners of each. Threads in ``memory://``, which is one process."""
+    if url.startswith("memory:"):
+        barrier, taken = threading.Barrier(racers), queue.Queue[list[str]]()
+        with ThreadPoolExecutor(racers) as pool:
+            list(pool.map(lambda _: claim_all(url, count, barrier, taken), range(racers)))
+        winners = [uid for _ in range(racers) for uid in taken.get()]
+    else:
+        gate, won = FORK.Barrier(racers), FORK.Queue()
+        with running([FORK.Process(target=claim_all, args=(url, count, gate, won)) for _ in range(racers)]):
+            winners = [uid for _ in range(racers) for uid in won.get()]
     owners = Claims(TrialLog(url).store)
     owners.refresh([""], lambda _: False)
     return {
@@ -202,7 +210,7 @@ def claims(url: str, count: int, racers: int = 8) -> dict[str, int]:
 
 def session_without_data(url: str, trials: int) -> Session:
     """Enough of a session to propose with."""
-    problem = Problem("classification", "vector", (4,), ("a", "b"), {})
+    problem = Problem("vector", (4,), {"kind": "table"}, (Target("y", "classification", ("a", "b")),))
     space = load_space("tabular").for_input((4,))
     return Session(TrialLog(url), search_record(), run_record(trials), Path(), problem, space)
 
@@ -214,6 +222,7 @@ def train_instantly(url: str, trials: int) -> None:
     with Heartbeat(session.log.store, me.trainer):
         proposer.look()
         while not proposer.board.is_over:
+            proposer.board.seal_if_due()
             claim = proposer.next()
             if claim is None:
                 time.sleep(0.05)
@@ -257,7 +266,8 @@ def budget(url: str, trials: int, trainers: int = 32, kill_every: float = 1.0) -
 def main() -> None:
     """Run the parts and print what each counted."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--url", help="where to make the logs; a temporary folder if not given")
+    parser.add_argument("--url", help="where to make the logs; else it is --store that says")
+    parser.add_argument("--store", choices=["local", "gcs", "s3", "memory"], default="local")
     parser.add_argument("--kills", type=int, default=1000)
     parser.add_argument("--claims", type=int, default=10_000)
     parser.add_argument("--slots", type=int, default=2000)
@@ -270,10 +280,14 @@ def main() -> None:
         "claims": lambda url: claims(url, options.claims),
         "budget": lambda url: budget(url, options.slots, options.trainers),
     }
-    with tempfile.TemporaryDirectory() as folder:
+    stores = {"local": tempfile.TemporaryDirectory, "gcs": servers.gcs, "s3": servers.s3}
+    with ExitStack() as stack:
+        place = options.url or (
+            "memory:/" if options.store == "memory" else stack.enter_context(stores[options.store]())
+        )
         for name in options.parts:
             began = time.monotonic()
-            counted = parts[name](f"{options.url or folder}/{name}-{uuid.uuid4().hex[:6]}")
+            counted = parts[name](f"{place}/{name}-{uuid.uuid4().hex[:6]}")
             print(f"{name:<8}", *(f"{value:,} {what}" for what, value in counted.items()), sep="  ", end="")
             print(f"  in {time.monotonic() - began:.0f} s", flush=True)
 

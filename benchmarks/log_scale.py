@@ -1,11 +1,14 @@
 """Many trainers on one log, training replaced by nothing: does a trial cost the same when the log is long?
 
-    python -m benchmarks.log_scale --trials 100000 --trainers 64      # about an hour on 2 cores
+    python -m benchmarks.log_scale --trials 100000 --trainers 64      # some hours on 2 cores
     python -m benchmarks.log_scale --trials 5000 --trainers 16
+    python -m benchmarks.log_scale --filled 98000 --trials 100000 --trainers 16    # only the end of a long search
 
 Every trainer is a process that proposes, claims, appends, seals and beats as a real one does. A line is printed each
 time the log has grown by a tenth: trials on record, trials a second, CPU milliseconds a trial of all trainers, and the
-memory of the largest trainer.
+memory of the largest trainer. Each trainer reads each row, one by one mostly, so that with trials that take no time
+the cost of a trial grows with the number of trainers; the question is whether it grows with the log. The first line
+of a log that was filled before includes that each trainer reads it.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import time
 
 import psutil
 
+from benchmarks.log import fill
 from benchmarks.log_faults import FORK, read_plainly, run_record, running, search_record, train_instantly
 from msearch_core.trial_log import TrialLog
 
@@ -25,13 +29,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=100_000)
     parser.add_argument("--trainers", type=int, default=64)
+    parser.add_argument("--filled", type=int, default=0, help="trials on record before the trainers start")
     parser.add_argument("--url", help="where to make the log; a temporary folder if not given")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         log = TrialLog(options.url or folder)
         log.open(search_record())
         log.add_run(run_record(options.trials))
+        fill(log, options.filled)
         board = log.board(run_record(options.trials), ("uid", "run"))
+        board.look()
         workers = [
             FORK.Process(target=train_instantly, args=(log.url, options.trials), daemon=True)
             for _ in range(options.trainers)
@@ -40,11 +47,11 @@ def main() -> None:
         with running(list(workers)):
             processes = [psutil.Process(worker.pid) for worker in workers]
             used: dict[int, float] = {}
-            began, done, spent = time.monotonic(), 0, 0.0
+            began, done, spent = time.monotonic(), board.done, 0.0
             while not board.is_over:
                 time.sleep(1)
                 board.look()
-                if board.done - done >= options.trials / 10 or board.is_over:
+                if board.done - done >= (options.trials - options.filled) / 10 or board.is_over:
                     now, memory = time.monotonic(), 0
                     for process in processes:
                         try:

@@ -60,7 +60,7 @@ class LaunchedSearch:
             raise UserError(f"--pool needs a Prefect server: set {API_URL}, for example to http://127.0.0.1:4200/api")
         self.log_file = _new_log_file()
         self._server = None if API_URL in os.environ else EmbeddedServer(self.log_file)
-        environment = {**(self._server.environment if self._server else QUIET), **_code_path(config.space)}
+        environment = {**(self._server.environment if self._server else QUIET), **code_path(config)}
         self._process = lifeline.start(
             module,
             message=message or config.model_dump_json(),
@@ -132,13 +132,14 @@ class LaunchedSearch:
             raise UserError(f"the search ended unexpectedly; details: {self.log_file}")
 
 
-def _code_path(space: str | None) -> dict[str, str]:
-    """A space that the user names by its file may be loaded: to name it is to trust it."""
-    file = (space or "").partition(":")[0]
-    if not file.endswith(".py"):
+def code_path(config: SearchConfig) -> dict[str, str]:
+    """Code that the user names by its file may be loaded: to name it is to trust it."""
+    named = (config.space, config.objective, config.data, config.test)
+    files = [each.partition(":")[0] for each in named if each]
+    folders = [str(Path(file).expanduser().resolve().parent) for file in files if file.endswith(".py")]
+    if not folders:
         return {}
-    folders = [str(Path(file).expanduser().resolve().parent), *filter(None, [os.environ.get(CODE_PATH)])]
-    return {CODE_PATH: os.pathsep.join(folders)}
+    return {CODE_PATH: os.pathsep.join([*dict.fromkeys(folders), *filter(None, [os.environ.get(CODE_PATH)])])}
 
 
 def _new_log_file() -> Path:

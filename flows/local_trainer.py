@@ -33,6 +33,9 @@ def main() -> None:
         except UserError as error:
             sys.stderr.write(f"{error}\n")
             sys.exit(REFUSED)
+        except OSError as error:  # out of reach, or full, for longer than a trainer waits
+            sys.stderr.write(f"{error}\n")
+            sys.exit(1)
 
 
 if __name__ == "__main__":

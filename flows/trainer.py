@@ -26,7 +26,8 @@ from flows.prefect_api import wait_until_there
 from flows.recording import END_SECONDS, shown, tag_own_run
 from msearch_core.session import Session, rejoin
 from msearch_core.training.client import TrainingHost
-from msearch_core.training.trainer import Limits, Trainer
+from msearch_core.training.limits import Limits
+from msearch_core.training.trainer import Trainer
 from msearch_core.trial import Trial
 from msearch_core.trial_log import Claim
 from msearch_core.trial_log.patience import patiently

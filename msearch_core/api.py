@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
@@ -12,6 +13,11 @@ from msearch_core.config import make_config
 from msearch_core.errors import UserError
 from msearch_core.trial_log import RunRecord, TrialLog, WinnerRecord
 from msearch_core.trial_log.layout import model_folder
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+    from msearch_core.report.groups import Grouping
 
 
 @dataclass(frozen=True)
@@ -39,6 +45,68 @@ class SearchResult:
         """The winner's row."""
         frame = self.trials
         return frame[frame["uid"] == self.winner.uid].iloc[0]
+
+    def compare(self, uids: Sequence[str] = (), top: int = 3) -> pd.DataFrame:
+        """Trials side by side, one row each; the best if none are named. See ``report.compare.compare``."""
+        from msearch_core.report.compare import compare
+        from msearch_core.report.scores import best_first
+
+        chosen = uids or [str(uid) for uid in best_first(self.trials)["uid"].head(top)]
+        return compare(self.log.trials(), chosen)
+
+    def groups(self, by: Grouping = "block") -> pd.DataFrame:
+        """Count, best and mean score by block, algorithm, kind or status. See ``report.groups.groups``."""
+        from msearch_core.report.groups import groups
+
+        return groups(self.trials, by)
+
+    def plot_progress(self, x: Literal["trials", "steps", "seconds"] = "trials") -> Figure:
+        """Every trial and the best so far, against trials, gradient steps or seconds."""
+        from msearch_core.report import plots
+
+        return plots.progress(self.trials, x)
+
+    def plot_pareto(self, cost: Literal["parameters", "model_bytes", "flops", "latency_ms"] = "parameters") -> Figure:
+        """Score against cost, with the Pareto front."""
+        from msearch_core.report import plots
+
+        return plots.pareto(self.trials, cost)
+
+    def plot_lineage(self) -> Figure:
+        """The family tree, with the winner's line marked."""
+        from msearch_core.report import plots
+
+        return plots.lineage(self.log.trials(), self.winner.uid)
+
+    def plot_curves(self) -> Figure:
+        """Learning curves."""
+        from msearch_core.report import plots
+
+        return plots.curves(self.trials)
+
+    def plot_effects(self, *, by_family: bool = True) -> Figure:
+        """Which blocks help, with 95 % intervals."""
+        from msearch_core.report import plots
+
+        return plots.effects(self.trials, by_family=by_family)
+
+    def plot_hyperparameters(self, name: str) -> Figure:
+        """The score of each trial by the value of one hyperparameter."""
+        from msearch_core.report import plots
+
+        return plots.hyperparameters(self.trials, name)
+
+    def plot_timeline(self) -> Figure:
+        """Which trainer did what when."""
+        from msearch_core.report import plots
+
+        return plots.timeline(self.trials)
+
+    def report(self, out: str | Path = "report.html") -> None:
+        """Write one self-contained page about the search, as ``msearch report`` does."""
+        from msearch_core.report.writing import write_report
+
+        write_report(self.log, out)
 
     def predict(self, data: str) -> pd.DataFrame:
         """Predict from raw input with the winner; see ``predict``."""

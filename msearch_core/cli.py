@@ -28,11 +28,20 @@ console = Console(markup=False, highlight=False)
 
 
 class Format(StrEnum):
-    """How ``msearch trials`` prints."""
+    """How trials and comparisons are printed."""
 
     TABLE = "table"
     JSON = "json"
     CSV = "csv"
+
+
+class Grouping(StrEnum):
+    """What makes a group in ``msearch compare --by``."""
+
+    BLOCK = "block"
+    ALGORITHM = "algorithm"
+    KIND = "kind"
+    STATUS = "status"
 
 
 Log = Annotated[str, typer.Argument(help="Folder of a trial log, local or any fsspec URL.")]
@@ -43,9 +52,20 @@ def search(
     context: typer.Context,
     data: Annotated[
         str,
-        typer.Argument(help="A name (digits, breast_cancer, ...), a file, or a folder of class folders with images."),
+        typer.Argument(
+            help="A name (digits, breast_cancer, ...), a file, a folder of class folders with images or WAV files, "
+            "or your own source.py:attribute."
+        ),
     ],
-    target: Annotated[str | None, typer.Option(help="Column to predict, for a table.")] = None,
+    target: Annotated[list[str] | None, typer.Option(help="Column to predict; repeat it for several.")] = None,
+    task: Annotated[
+        list[str] | None, typer.Option(help="classification, multilabel or regression; with several, TARGET=TASK.")
+    ] = None,
+    task_weight: Annotated[
+        list[str] | None, typer.Option(help="TARGET=NUMBER, its share of loss and score; repeatable.")
+    ] = None,
+    weight: Annotated[str | None, typer.Option(help="Column that says how much each example counts.")] = None,
+    balance: Annotated[bool, typer.Option("--balance", help="Let rare classes weigh as much as others.")] = False,
     space: Annotated[str | None, typer.Option(help="Search space: see `msearch spaces`; or your own file.py.")] = None,
     trials: Annotated[int | None, typer.Option(help="Total number of trials, exactly. [default: 20]")] = None,
     minutes: Annotated[float | None, typer.Option(help="Total time for new trials. [default: 10]")] = None,
@@ -56,23 +76,44 @@ def search(
     name: Annotated[str | None, typer.Option(help="Name of the search. [default: from data, space and seed]")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of splits, proposals and trials. [default: 0]")] = None,
     algorithm: Annotated[str | None, typer.Option(help="See `msearch algorithms`.")] = None,
-    objective: Annotated[str | None, typer.Option(help="Validation metric to optimise.")] = None,
+    algorithm_options: Annotated[
+        str | None, typer.Option(help="Its parameters as JSON, such as '{\"population\": 30}'.")
+    ] = None,
+    objective: Annotated[str | None, typer.Option(help="Validation metric, or your own file.py:function.")] = None,
     test: Annotated[str | None, typer.Option(help="Separate source of test examples.")] = None,
     group: Annotated[str | None, typer.Option(help="Column; rows that share its value share a split.")] = None,
     suggest: Annotated[Path | None, typer.Option(help="File with architectures to try first.")] = None,
     max_params: Annotated[int | None, typer.Option(help="Upper limit of trainable parameters.")] = None,
+    max_flops: Annotated[int | None, typer.Option(help="Upper limit of operations an example.")] = None,
+    max_latency_ms: Annotated[float | None, typer.Option(help="Upper limit of the time of one prediction.")] = None,
+    max_bytes: Annotated[int | None, typer.Option(help="Upper limit of the model's size.")] = None,
+    minimize: Annotated[
+        str | None, typer.Option(help="Cost to keep small as well: parameters, flops, latency_ms, model_bytes.")
+    ] = None,
+    early_stopping: Annotated[
+        str | None, typer.Option(help="End trials early that fall behind: asha or median.")
+    ] = None,
+    ensemble_every: Annotated[int | None, typer.Option(help="One trial in so many is an ensemble.")] = None,
+    combine: Annotated[str | None, typer.Option(help="An ensemble's weights: average or learned.")] = None,
+    distill_every: Annotated[int | None, typer.Option(help="One trial in so many learns from the best.")] = None,
+    distillation: Annotated[
+        str | None, typer.Option(help="By what: cross_entropy, logits, probabilities or balanced.")
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="TOML or JSON file with any of these options.")] = None,
     pool: Annotated[str | None, typer.Option(help="Prefect work pool to train on. [default: this machine]")] = None,
 ) -> None:
     """Search for a model, or go on with a search: the same command resumes what was interrupted."""
-    from msearch_core.config import make_config, read_config, read_suggestions
+    from msearch_core.config import make_config, parse_options, read_config, read_suggestions
 
     del target, space, trials, minutes, trainers, steps, batch_size, log, name, seed, algorithm, objective, test, group
-    del max_params, pool
+    del task, task_weight, weight, balance, algorithm_options, max_params, max_flops, max_latency_ms, max_bytes
+    del minimize, early_stopping, ensemble_every, combine, distill_every, distillation, pool
     given = {
-        key: value for key, value in context.params.items() if value is not None and key not in ("config", "suggest")
+        key: value
+        for key, value in context.params.items()
+        if value is not None and value is not False and value != [] and key not in ("config", "suggest")
     }
-    options: dict[str, Any] = {**(read_config(config) if config else {}), **given, "data": data}
+    options: dict[str, Any] = {**(read_config(config) if config else {}), **parse_options(given), "data": data}
     if suggest:
         options["suggest"] = read_suggestions(suggest)
     _run_search(make_config(**options))
@@ -139,7 +180,7 @@ def trials(
     ] = None,
 ) -> None:
     """List the trials on record, best first."""
-    from msearch_core.listing import COLUMNS, list_trials, printable
+    from msearch_core.listing import as_lines, list_trials
     from msearch_core.listing import where as filtered
     from msearch_core.trial_log import TrialLog
 
@@ -151,12 +192,60 @@ def trials(
     elif output is Format.CSV:
         frame.to_csv(sys.stdout, index=False)
     else:
-        table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-        for column in frame.columns:
-            table.add_column(column, overflow="fold", no_wrap=column in COLUMNS and column != "architecture")
-        for row in frame.itertuples(index=False):
-            table.add_row(*map(printable, row))
-        console.print(table if len(frame) else "no trial is on record yet")
+        head, *lines = as_lines(frame, console.width)
+        console.print(head if lines else "no trial is on record yet", style="bold" if lines else "", soft_wrap=True)
+        console.out("\n".join(lines), end="\n" if lines else "", highlight=False)
+
+
+@app.command()
+def compare(
+    log: Log,
+    uids: Annotated[list[str] | None, typer.Argument(metavar="[UID]...", help="Trials. [default: the best]")] = None,
+    top: Annotated[int, typer.Option(min=1, help="How many of the best, where no UID is given.")] = 3,
+    by: Annotated[Grouping | None, typer.Option(help="Compare groups of trials instead.")] = None,
+    output: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.TABLE,
+) -> None:
+    """Put trials side by side: score, size, speed, cost, what differs, where each comes from; or compare groups."""
+    from msearch_core.report import printing
+    from msearch_core.report.compare import compare as side_by_side
+    from msearch_core.report.compare import last_run
+    from msearch_core.report.groups import groups
+    from msearch_core.trial_log import TrialLog
+
+    if by and uids:
+        raise UserError("--by compares groups of all trials; leave out the UIDs, or --by")
+    opened = TrialLog(log)
+    opened.search()
+    frame = opened.trials()
+    found = groups(last_run(frame), by.value) if by else side_by_side(frame, uids or (), top)
+    if output is Format.JSON:
+        sys.stdout.write(printing.as_json(found) + "\n")
+    elif output is Format.CSV:
+        sys.stdout.write(printing.as_csv(found))
+    else:
+        console.print(printing.groups_table(found) if by else printing.comparison_table(found))
+
+
+@app.command()
+def report(
+    log: Log,
+    out: Annotated[str, typer.Option(help="The page to write.")] = "report.html",
+    watch: Annotated[
+        float | None, typer.Option(min=1, help="Write it again every so many seconds until the search ends.")
+    ] = None,
+) -> None:
+    """Write one self-contained page about a search, running or ended."""
+    from msearch_core.report.writing import watch_report, write_report
+    from msearch_core.trial_log import TrialLog
+
+    opened = TrialLog(log)
+    opened.search()
+    if watch:
+        for trials_so_far in watch_report(opened, out, watch):
+            console.print(f"{out}: {trials_so_far} trials", soft_wrap=True)
+    else:
+        write_report(opened, out)
+        console.print(f"wrote {out}", soft_wrap=True)
 
 
 @app.command()
@@ -245,14 +334,13 @@ def spaces() -> None:
 @app.command()
 def blocks() -> None:
     """List the building blocks."""
-    from msearch_core.listing import built_in_spaces
+    from msearch_core.listing import built_in_blocks, built_in_spaces
 
     table = Table("block", "takes", "gives", "spaces", "what it is", box=None, padding=(0, 2, 0, 0))
-    listed = [space for space, _ in built_in_spaces()]
-    families = {block.family.name: block.family for space in listed for block in space.blocks}
-    for name, family in sorted(families.items()):
-        where = ", ".join(space.name for space in listed if any(each.family.name == name for each in space.blocks))
-        table.add_row(name, family.takes, family.gives, where, family.summary)
+    names = {space.name: {block.family.name for block in space.by_name.values()} for space, _ in built_in_spaces()}
+    for family in built_in_blocks():
+        where = ", ".join(space for space, used in names.items() if family.name in used)
+        table.add_row(family.name, family.takes, family.gives, where, family.summary)
     console.print(table)
 
 

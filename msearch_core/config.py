@@ -6,12 +6,13 @@ import json
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from msearch_core.algorithms import ALGORITHMS, DEFAULT
+from msearch_core.algorithms import ALGORITHMS, DEFAULT, check_options
 from msearch_core.credentials import Location
+from msearch_core.data.options import DataOptions, data_options
 from msearch_core.errors import UserError
 
 DEFAULT_TRIALS = 20
@@ -19,16 +20,28 @@ DEFAULT_MINUTES = 10.0
 UNLIMITED_TRIALS = 1_000_000
 """The number of slots where time alone ends a run."""
 
+PositiveOrZero = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
 
 class SearchConfig(BaseModel):
     """A search as it is asked for. Unknown keys are refused, since a misspelt option must not be dropped silently."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    data: Location = Field(min_length=1, description="a name, a file or a folder, local or any fsspec URL")
-    target: str | None = Field(None, description="the column to predict, for a table")
+    data: Location = Field(
+        min_length=1, description="a name, a file, a folder or your source.py:attribute; any fsspec URL"
+    )
+    target: str | list[str] | None = Field(None, description="the column to predict, or several")
     test: Location | None = Field(None, description="a separate source of test examples")
     group: str | None = Field(None, description="a column; rows that share its value share a split")
+    task: str | list[str] | None = Field(
+        None, description="classification, multilabel or regression; or target=task, where there are several"
+    )
+    task_weight: dict[str, PositiveOrZero] = Field(
+        default_factory=dict, description="by target its share of loss and score"
+    )
+    weight: str | None = Field(None, description="a column of numbers: how much each example counts")
+    balance: bool = Field(False, description="let all classes weigh the same, however rare they are")
     space: str | None = Field(None, description="a built-in space, module:attribute or file.py:attribute")
     trials: int | None = Field(None, ge=1, le=UNLIMITED_TRIALS, description="total number of trials; exact")
     minutes: float | None = Field(
@@ -38,11 +51,34 @@ class SearchConfig(BaseModel):
     steps: int = Field(500, ge=1, description="gradient steps a trial")
     batch_size: int = Field(64, ge=1, description="examples a step")
     max_params: int | None = Field(None, ge=1, description="upper limit of trainable parameters")
+    max_flops: int | None = Field(None, ge=1, description="upper limit of floating-point operations an example")
+    max_latency_ms: float | None = Field(
+        None, gt=0, allow_inf_nan=False, description="upper limit of the milliseconds that one prediction takes"
+    )
+    max_bytes: int | None = Field(None, ge=1, description="upper limit of the model's size in bytes")
+    minimize: Literal["parameters", "flops", "latency_ms", "model_bytes"] | None = Field(
+        None, description="a cost to be kept small besides the objective"
+    )
+    early_stopping: Literal["asha", "median"] | None = Field(
+        None, description="end trials early that fall behind those of all trainers"
+    )
+    ensemble_every: int | None = Field(None, ge=2, description="one trial in so many is an ensemble of earlier ones")
+    combine: Literal["average", "learned"] | None = Field(
+        None, description="how an ensemble weighs its members: average (the default) or learned"
+    )
+    distill_every: int | None = Field(None, ge=2, description="one trial in so many learns from the best one so far")
+    distillation: Literal["logits", "probabilities", "cross_entropy", "balanced"] | None = Field(
+        None,
+        description="what a student is compared with: cross_entropy (the default), logits, probabilities, balanced",
+    )
     log: Location | None = Field(None, description="folder of the trial database, local or any fsspec URL")
     name: str | None = Field(None, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="name of the search")
     seed: int = Field(0, ge=0, lt=2**31, description="seed of the splits, the proposals and the trials")
     algorithm: str = Field(DEFAULT, description="search algorithm")
-    objective: str | None = Field(None, description="validation metric to optimise")
+    algorithm_options: dict[str, bool | int | float | str] = Field(
+        default_factory=dict, description="parameters of the search algorithm"
+    )
+    objective: str | None = Field(None, description="validation metric to optimise, or your file.py:function")
     suggest: list[list[str]] = Field(default_factory=list, description="architectures to try first")
     pool: str | None = Field(None, description="Prefect work pool for the trainers; local processes if not given")
 
@@ -52,6 +88,24 @@ class SearchConfig(BaseModel):
         if name not in ALGORITHMS:
             raise ValueError(f"there is no algorithm of that name; expected one of {', '.join(ALGORITHMS)}")
         return name
+
+    @property
+    def source(self) -> DataOptions:
+        """What is read, and what of it means what.
+
+        Raises:
+            UserError: there is no such task, or a target is named twice.
+        """
+        return data_options(self.model_dump())
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """How every trial is proposed and trained: the same for all runs of a log; ``None`` where nothing is asked."""
+        own = {
+            "steps", "batch_size", "max_params", "max_flops", "max_latency_ms", "max_bytes", "minimize",
+            "early_stopping", "ensemble_every", "combine", "distill_every", "distillation",
+        }  # fmt: skip
+        return {**self.model_dump(include=own), "algorithm_options": self.algorithm_options or None}
 
     @property
     def budget(self) -> tuple[int, float | None]:
@@ -68,7 +122,7 @@ def make_config(**options: Any) -> SearchConfig:
         UserError: the first of them that is wrong, with what was expected.
     """
     try:
-        return SearchConfig(**options)
+        config = SearchConfig(**options)
     except ValidationError as error:
         first = error.errors()[0]
         option = "--" + str(first["loc"][0]).replace("_", "-") if first["loc"] else "options"
@@ -79,6 +133,35 @@ def make_config(**options: Any) -> SearchConfig:
         message = first["msg"].removeprefix("Value error, ")
         got = "" if "credentials" in message else f" (got {first['input']!r})"
         raise UserError(f"{option}: {message[0].lower()}{message[1:]}{got}") from None
+    check_options(config.algorithm, config.algorithm_options)
+    return config
+
+
+def parse_options(texts: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of the command line, with those that hold several values taken apart.
+
+    Args:
+        texts: the options; ``task_weight`` a list of ``TARGET=NUMBER``, ``algorithm_options`` a JSON object as text.
+
+    Raises:
+        UserError: one of the two is neither.
+    """
+    options = dict(texts)
+    if "task_weight" in options:
+        parted = [text.rpartition("=") for text in options["task_weight"]]
+        wrong = next(
+            (text for text, (name, _, _) in zip(options["task_weight"], parted, strict=True) if not name), None
+        )
+        if wrong is not None:
+            raise UserError(f"--task-weight: expected TARGET=NUMBER (got {wrong!r})")
+        options["task_weight"] = {name: number for name, _, number in parted}
+    if "algorithm_options" in options:
+        try:
+            options["algorithm_options"] = json.loads(options["algorithm_options"])
+        except ValueError:
+            given = options["algorithm_options"]
+            raise UserError(f"--algorithm-options: expected a JSON object (got {given!r})") from None
+    return options
 
 
 def read_config(path: Path) -> Mapping[str, Any]:

@@ -6,13 +6,17 @@ import importlib
 import operator
 import pkgutil
 import re
+import textwrap
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from rich.cells import cell_len
 
+import msearch_core.blocks
 import search_spaces
+from msearch_core.block import BlockFamily
 from msearch_core.errors import UserError
 from msearch_core.space import SearchSpace
 
@@ -55,6 +59,11 @@ def list_trials(frame: pd.DataFrame, sort: str | None = None, columns: str | Non
     ordered = frame.sort_values(key, ascending=ascending, na_position="last", kind="stable")
     return ordered[chosen].reset_index(drop=True)
 
+
+GAP = 2
+"""Spaces between two columns of text."""
+MIN_FOLDED = 30
+"""The last column is folded no narrower than this."""
 
 _CONDITION = re.compile(r"\s*(\w+)\s*(==|=|!=|<=|>=|<|>|~)\s*(.*?)\s*")
 _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
@@ -104,6 +113,30 @@ def printable(value: Any) -> str:
     return str(value)
 
 
+def as_lines(frame: pd.DataFrame, width: int) -> list[str]:
+    """Rows as lines of text, the column names first; the last column is folded into what the others leave.
+
+    Rich lays out a thousand rows in a second, this in a fiftieth of one.
+
+    Args:
+        frame: what to show.
+        width: of the terminal, in characters.
+    """
+    cells = [
+        [str(name) for name in frame.columns],
+        *(list(map(printable, row)) for row in frame.itertuples(index=False)),
+    ]
+    widths = [max(map(cell_len, column)) for column in zip(*(row[:-1] for row in cells), strict=True)]
+    indent = sum(widths) + GAP * len(widths)
+    room = max(MIN_FOLDED, width - indent)
+    lines = []
+    for row in cells:
+        start = "".join(cell + " " * (wide - cell_len(cell) + GAP) for cell, wide in zip(row, widths, strict=False))
+        first, *rest = textwrap.wrap(row[-1], room) or [""]
+        lines += [(start + first).rstrip(), *(" " * indent + each for each in rest)]
+    return lines
+
+
 def built_in_spaces() -> list[tuple[SearchSpace, str]]:
     """The spaces that come with the package, with the first line of what each says of itself."""
     found = []
@@ -111,3 +144,12 @@ def built_in_spaces() -> list[tuple[SearchSpace, str]]:
         module = importlib.import_module(f"search_spaces.{module_info.name}")
         found.append((module.space, (module.__doc__ or "").partition("\n")[0]))
     return found
+
+
+def built_in_blocks() -> list[BlockFamily]:
+    """The block families that come with the package, by name."""
+    found: dict[str, BlockFamily] = {}
+    for module_info in pkgutil.iter_modules(msearch_core.blocks.__path__):
+        module = importlib.import_module(f"msearch_core.blocks.{module_info.name}")
+        found |= {item.name: item for item in vars(module).values() if isinstance(item, BlockFamily)}
+    return [found[name] for name in sorted(found)]

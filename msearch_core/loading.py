@@ -1,4 +1,4 @@
-"""Search spaces by name. The trial log never carries code: it names it, and this is where the name is looked up."""
+"""Code by name. The trial log never carries code: it names it, and this is where the name is looked up."""
 
 from __future__ import annotations
 
@@ -27,30 +27,52 @@ def load_space(reference: str) -> SearchSpace:
     Raises:
         UserError: there is no such module, file or attribute, it is not a space, or its folder is not allowed.
     """
-    location, _, attribute = reference.partition(":")
+    built_in = reference.isidentifier()
+    found = load_code(f"search_spaces.{reference}" if built_in else reference, "space", "a search space")
+    if not isinstance(found, SearchSpace):
+        attribute = reference.partition(":")[2] or "space"
+        raise UserError(f"{reference!r} is not a search space; expected a SearchSpace named {attribute!r}")
+    return found
+
+
+def load_code(reference: str, attribute: str, what: str) -> object:
+    """Find what a user wrote: a search space, an objective, a data source.
+
+    Args:
+        reference: ``package.module:attribute``, or ``path/to/file.py:attribute`` for a file in a folder that
+            ``MSEARCH_CODE_PATH`` allows.
+        attribute: the attribute where the reference names none.
+        what: what is looked for, for messages.
+
+    Raises:
+        UserError: there is no such module, file or attribute, or its folder is not allowed.
+    """
+    location, _, named = reference.partition(":")
+    hint = "; `msearch spaces` lists those there are" if attribute == "space" else ""
     try:
         if location.endswith(".py"):
             module = _from_file(Path(location))
         elif all(part.isidentifier() for part in location.split(".")):
-            module = _from_name(f"search_spaces.{location}" if "." not in location and not attribute else location)
+            module = _from_name(location, f"no {what.partition(' ')[2]}", hint)
         else:
-            raise UserError(f"{reference!r} names no search space; `msearch spaces` lists those there are")
+            raise UserError(f"{reference!r} names no {what.partition(' ')[2]}{hint or '; give file.py:attribute'}")
     except UserError:
         raise
     except Exception as error:
-        raise UserError(f"the search space {reference!r} cannot be loaded: {type(error).__name__}: {error}") from error
-    found = getattr(module, attribute or "space", None)
-    if not isinstance(found, SearchSpace):
-        raise UserError(f"{reference!r} is not a search space; expected a SearchSpace named {attribute or 'space'!r}")
+        kind = f"the {what.partition(' ')[2]} {reference!r}"
+        raise UserError(f"{kind} cannot be loaded: {type(error).__name__}: {error}") from error
+    found: object = getattr(module, named or attribute, None)
+    if found is None:
+        raise UserError(f"{reference!r} is not {what}; expected one named {named or attribute!r}")
     return found
 
 
-def _from_name(name: str) -> ModuleType:
+def _from_name(name: str, missing: str, hint: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name and (name == error.name or name.startswith(f"{error.name}.")):
-            raise UserError(f"no search space {name!r}; `msearch spaces` lists those there are") from None
+            raise UserError(f"{missing} {name!r}{hint}") from None
         raise
 
 

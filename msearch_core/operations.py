@@ -69,11 +69,12 @@ def refresh(
     """Search again if the data has changed, from what is known, and put what is better into use."""
     import signal
 
-    from flows.launch import LaunchedSearch
+    from flows.launch import LaunchedSearch, code_path
     from flows.parameters import RefreshParameters
     from msearch_core.refreshing import nothing_new
 
     parameters = RefreshParameters(**read_refresh(search))
+    os.environ.update(code_path(parameters.config))  # a source of the user's own is read here
     if unchanged := nothing_new(parameters.config):
         console.print(unchanged, soft_wrap=True)
         return
@@ -128,12 +129,19 @@ def read_refresh(path: Path) -> Mapping[str, Any]:
         UserError: the file cannot be read, or an option is wrong.
     """
     from msearch_core.config import make_config, read_config
+    from msearch_core.session import absolute_source, code_reference
 
     options = dict(read_config(path))
     given: dict[str, Any] = {key: options.pop(key) for key in ("keep", "overlap") if key in options}
-    for option in ("data", "test"):
-        if options.get(option) and Path(options[option]).exists():
-            options[option] = str(Path(options[option]).absolute())
+    made_absolute = {
+        "data": absolute_source,
+        "test": absolute_source,
+        "space": code_reference,
+        "objective": code_reference,
+    }
+    for option, absolute in made_absolute.items():
+        if options.get(option):
+            options[option] = absolute(str(options[option]))
     if options.get("log") and "://" not in options["log"]:
         options["log"] = str(Path(options["log"]).absolute())
     given["config"] = make_config(**options)

@@ -78,7 +78,8 @@ def decide(log: TrialLog, run: RunRecord, winner: WinnerRecord) -> tuple[bool, s
     search = log.search()
     rows = frame[(frame["run"] == run.run) & (frame["kind"] == "rescore")]
     again = rows[rows["parents"].map(lambda parents: used.uid in parents)]
-    score = winner.validation.get(search.objective)
+    own = frame.loc[frame["uid"] == winner.uid, "objective"].dropna()
+    score = winner.validation.get(search.objective, float(own.iloc[0]) if len(own) else None)
     if again.empty or pd.isna(again.iloc[0]["objective"]):
         error = again.iloc[0]["error"] if len(again) else "it was not scored again"
         return True, f"the model in use, {used.uid}, has no score on the new data: {error}"

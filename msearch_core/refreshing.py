@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 from msearch_core.config import SearchConfig
 from msearch_core.data import manifest
+from msearch_core.data.custom import is_reference
 from msearch_core.data.manifest import Manifest
+from msearch_core.data.source import load
+from msearch_core.data.split import fingerprint
 from msearch_core.errors import UserError
 from msearch_core.trial_log import TrialLog
 
@@ -25,7 +29,11 @@ def log_of(config: SearchConfig) -> TrialLog:
 def stock(config: SearchConfig) -> tuple[Manifest, str]:
     """What the files of a search's data hold, and how that was found, in words."""
     began = time.monotonic()
-    found = manifest.take(filter(None, (config.data, config.test)))
+    own = [each for each in (config.data, config.test) if each and is_reference(each)]
+    found = manifest.take(each for each in (config.data, config.test) if each and each not in own)
+    if own:  # a source of the user's own has no files to look at
+        examples = {reference: fingerprint(load(config.source)) for reference in own[:1]}
+        found = replace(found, digests={**found.digests, **examples})
     return found, f"{len(found.digests)} files, {found.read} of them read, in {time.monotonic() - began:.1f} s"
 
 

@@ -9,19 +9,20 @@ from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from platform import python_version
-from typing import Any
 
 import fsspec
 
 from msearch_core.config import UNLIMITED_TRIALS, SearchConfig
+from msearch_core.data.custom import is_reference
 from msearch_core.data.named import NAMES
+from msearch_core.data.options import DataOptions, data_options
 from msearch_core.data.prepare import prepare_cached
 from msearch_core.data.prepared import open_prepared
-from msearch_core.data.problem import Problem, fitted_space
+from msearch_core.data.problem import Problem, default_space, fitted_space
 from msearch_core.errors import UserError
 from msearch_core.loading import load_space
 from msearch_core.objectives import find_objective
-from msearch_core.space import IMAGE, SearchSpace
+from msearch_core.space import SearchSpace
 from msearch_core.trial_log import RunRecord, SearchRecord, TrialLog
 from msearch_core.trial_log.layout import run_name
 
@@ -37,7 +38,7 @@ class Session:
         search: what is fixed for the log's life.
         run: the budget, and the data that it is spent on.
         data: folder of the prepared data on this machine.
-        problem: the task.
+        problem: what is to be predicted.
         space: the search space, fitted to the data's shape.
     """
 
@@ -59,20 +60,16 @@ def join(config: SearchConfig) -> Session:
             then.
     """
     _refuse_memory(config.log)
-    source: dict[str, Any] = {
-        "data": _absolute(config.data),
-        "target": config.target,
-        "group": config.group,
-        "test": _absolute(config.test) if config.test else None,
-    }
-    data = prepare_cached(**source, seed=config.seed)
+    asked = config.source
+    source = replace(asked, data=absolute_source(asked.data), test=absolute_source(asked.test) if asked.test else None)
+    data = prepare_cached(source, seed=config.seed)
     prepared = open_prepared(data)
-    reference = _space_reference(config.space, prepared.problem)
+    reference = code_reference(config.space or default_space(prepared.problem))
     space = fitted_space(load_space(reference), prepared.problem)
     for architecture in config.suggest:
         if reason := space.why_invalid(architecture):
             raise UserError(f"--suggest: {architecture} is not valid in the space {space.name!r}: {reason}")
-    objective = find_objective(prepared.problem.task, config.objective)
+    objective = find_objective(prepared.problem, config.objective and code_reference(config.objective))
     name = config.name or f"{_stem(config.data)}-{space.name}-seed{config.seed}"
     wanted = SearchRecord(
         id=uuid.uuid4().hex[:12],
@@ -84,8 +81,8 @@ def join(config: SearchConfig) -> Session:
         algorithm=config.algorithm,
         seed=config.seed,
         split_seed=config.seed,
-        task=prepared.problem.task,
-        settings={"steps": config.steps, "batch_size": config.batch_size, "max_params": config.max_params},
+        task="+".join(target.task for target in prepared.problem.targets),
+        settings=config.settings,
         versions=versions(),
     )
     log = TrialLog(config.log or str(Path(LOGS).absolute() / name))
@@ -94,11 +91,11 @@ def join(config: SearchConfig) -> Session:
         _check_same(search, wanted, log.url)
         runs = log.runs()
         if earlier := [run for run in runs if run.data_fingerprint == prepared.fingerprint] or runs:
-            if config.log is None and earlier[-1].data["data"] != source["data"]:
+            if config.log is None and earlier[-1].data["data"] != source.data:
                 raise UserError(f"{log.url} searches {earlier[-1].data['data']}; give this search a --name of its own")
             if earlier[-1].moved != prepared.moved:
                 # Examples that an earlier run put on another side stay there.
-                data = prepare_cached(**source, seed=config.seed, moved=earlier[-1].moved)
+                data = prepare_cached(source, seed=config.seed, moved=earlier[-1].moved)
                 prepared = open_prepared(data)
         run = _join_run(log, config, source, prepared.fingerprint, prepared.moved)
     except OSError as error:
@@ -122,7 +119,7 @@ def rejoin(log_url: str, run: str, data: Path | None = None) -> Session:
     record = next((each for each in log.runs() if each.run == run), None)
     if record is None:
         raise UserError(f"{log.url} has no run {run!r}; it has {[each.run for each in log.runs()]}")
-    data = data or prepare_cached(**record.data, seed=search.split_seed, moved=record.moved)
+    data = data or prepare_cached(data_options(record.data), seed=search.split_seed, moved=record.moved)
     prepared = open_prepared(data)
     if prepared.fingerprint != record.data_fingerprint:
         raise UserError(
@@ -145,7 +142,7 @@ def versions() -> dict[str, str]:
 
 
 def _join_run(
-    log: TrialLog, config: SearchConfig, source: Mapping[str, Any], fingerprint: str, moved: Mapping[str, str]
+    log: TrialLog, config: SearchConfig, source: DataOptions, fingerprint: str, moved: Mapping[str, str]
 ) -> RunRecord:
     while True:
         runs = log.runs()
@@ -157,7 +154,7 @@ def _join_run(
                 extension=1,
                 trials=trials,
                 minutes=minutes,
-                data=source,
+                data=source.to_json(),
                 data_fingerprint=fingerprint,
                 moved=moved,
                 suggestions=config.suggest,
@@ -214,17 +211,17 @@ def _same(field: str, found: object, wanted: object, url: str) -> None:
         )
 
 
-def _absolute(data: str) -> str:
+def absolute_source(data: str) -> str:
     """A local path made absolute, so that a trainer that runs elsewhere finds it; names and URLs stay."""
-    return data if data in NAMES or not Path(data).exists() else str(Path(data).absolute())
+    if data in NAMES or not Path(data).exists():
+        return code_reference(data) if is_reference(data) else data
+    return str(Path(data).absolute())
 
 
-def _space_reference(space: str | None, problem: Problem) -> str:
-    """The space's name; a file's path made absolute."""
-    if space is None:
-        return "image" if problem.input == IMAGE else "tabular"
-    location, colon, attribute = space.partition(":")
-    return f"{Path(location).expanduser().absolute()}{colon}{attribute}" if location.endswith(".py") else space
+def code_reference(reference: str) -> str:
+    """The name of a space, an objective or a source; a file's path made absolute."""
+    location, colon, attribute = reference.partition(":")
+    return f"{Path(location).expanduser().absolute()}{colon}{attribute}" if location.endswith(".py") else reference
 
 
 def _refuse_memory(url: str | None) -> None:

@@ -1,192 +1,115 @@
-"""What may be searched: blocks, architectures made of them, hyperparameters, and what makes an architecture valid.
+"""What may be searched: architectures made of blocks, hyperparameters, and what makes an architecture valid.
 
-Plain Python: listing a space or drawing from it needs neither TensorFlow nor Prefect. A block holds a function that
-composes Keras layers; Keras is imported only when that function is called.
+Plain Python: listing a space or drawing from it needs neither TensorFlow nor Prefect.
 """
 
 from __future__ import annotations
 
-import ast
-import hashlib
-import inspect
-import itertools
-import json
-import textwrap
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property
-from typing import Any, TypeAlias
+import math
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, cached_property, lru_cache
+from typing import Literal, NamedTuple
 
 import numpy as np
 
-Value: TypeAlias = str | int | float | bool
-Architecture: TypeAlias = tuple[str, ...]
+from msearch_core.block import IMAGE, SEQUENCE, VECTOR, Block, BlockFamily, block
+from msearch_core.distributions import Choice, Distribution, Uniform, Value
+from msearch_core.fingerprint import digest, source
+from msearch_core.proposal import Architecture, Proposal, architecture_hash
 
-VECTOR = "vector"
-IMAGE = "image"
+__all__ = [
+    "IMAGE",
+    "SEQUENCE",
+    "VECTOR",
+    "Architecture",
+    "Block",
+    "BlockFamily",
+    "Cells",
+    "Choice",
+    "Distribution",
+    "Proposal",
+    "SearchSpace",
+    "Uniform",
+    "Value",
+    "architecture_hash",
+    "block",
+]
 
-
-@dataclass(frozen=True)
-class Block:
-    """One building block with its parameters fixed.
-
-    Attributes:
-        family: the function and shape kinds that this block shares with its siblings.
-        parameters: the keyword arguments of the family's function.
-    """
-
-    family: BlockFamily
-    parameters: Mapping[str, Value]
-
-    @cached_property
-    def name(self) -> str:
-        """The block as it stands in an architecture, for example ``dense(units=64)``."""
-        return f"{self.family.name}({','.join(f'{key}={value}' for key, value in self.parameters.items())})"
-
-    @property
-    def stride(self) -> int:
-        """By how much the block divides height and width; 1 if it keeps them."""
-        return int(self.parameters.get("stride", 1))
-
-    def build(self, inputs: Any, name: str) -> Any:
-        """Apply the block to a Keras tensor.
-
-        Args:
-            inputs: a ``KerasTensor`` of the kind that the family takes: ``(batch, features)`` for a vector,
-                ``(batch, height, width, channels)`` for an image.
-            name: the prefix of every layer name that the block makes.
-
-        Returns:
-            A ``KerasTensor`` of the kind that the family gives.
-        """
-        return self.family.function(inputs, name, **self.parameters)
+UNKNOWN_SIZE = 1 << 30
+"""Stands for a size before the data is known: so large that no stride matters."""
 
 
 @dataclass(frozen=True)
-class BlockFamily:
-    """A block function whose parameters are still open. Calling it fixes them and gives a ``Block``.
+class Cells:
+    """A tower that repeats a cell (NASNet; Zoph et al., CVPR 2018).
+
+    An architecture of such a space is the blocks of one cell, then how often the cell is repeated, written
+    ``repeat(times=3)``, then the blocks that follow once. The blocks of the cell keep the kind and the size of the
+    data, so that it can be repeated.
 
     Attributes:
-        function: ``function(inputs, name, **parameters) -> outputs`` on Keras tensors.
-        takes: the kind of tensor the block needs, ``"vector"`` or ``"image"``.
-        gives: the kind of tensor it returns.
+        repeats: how many cells there may be.
+        reduction: the block that stands between groups of cells and makes the image or sequence smaller.
+        every: how many cells there are between two reductions.
     """
 
-    function: Callable[..., Any]
+    repeats: tuple[int, ...]
+    reduction: Block
+    every: int = 1
+
+    def reductions(self, times: int) -> int:
+        """How many reductions stand between so many cells; none follows the last."""
+        return (times - 1) // self.every
+
+    def build(self, cell: Sequence[str], times: int) -> Architecture:
+        """The blocks of all cells and the reductions between them."""
+        names: list[str] = []
+        for number in range(times):
+            if number and number % self.every == 0:
+                names.append(self.reduction.name)
+            names.extend(cell)
+        return tuple(names)
+
+
+class _Item(NamedTuple):
+    """All that decides where a name may stand; names of equal items are interchangeable.
+
+    Attributes:
+        part: 0 in the tower, the head's number from 1 on in a head.
+        takes: kind of tensor.
+        gives: kind of tensor.
+        stride: by how much it divides sizes.
+        times: how often it repeats the cell before it; 0 for a block.
+    """
+
+    part: int
     takes: str
     gives: str
-
-    @property
-    def name(self) -> str:
-        """The function's own name."""
-        return self.function.__name__
-
-    @property
-    def summary(self) -> str:
-        """The first line of the function's docstring."""
-        return (inspect.getdoc(self.function) or "").partition("\n")[0]
-
-    def __call__(self, **parameters: Value) -> Block:
-        """Fix the parameters.
-
-        Raises:
-            TypeError: a parameter is missing or unknown to the function.
-        """
-        inspect.signature(self.function).bind(None, "", **parameters)
-        return Block(self, parameters)
-
-    def variants(self, **choices: Iterable[Value]) -> list[Block]:
-        """Every combination of the given parameter choices, as blocks."""
-        return [
-            self(**dict(zip(choices, values, strict=True)))
-            for values in itertools.product(*map(tuple, choices.values()))
-        ]
+    stride: int
+    times: int = 0
 
 
-def block(takes: str = VECTOR, gives: str | None = None) -> Callable[[Callable[..., Any]], BlockFamily]:
-    """Turn a function that composes Keras layers into a block family.
-
-    Args:
-        takes: the kind of tensor the function needs, ``"vector"`` or ``"image"``.
-        gives: the kind it returns; the same as it takes unless said otherwise.
-    """
-    return lambda function: BlockFamily(function, takes, gives or takes)
-
-
-@dataclass(frozen=True)
-class Choice:
-    """A hyperparameter with a few allowed values, each as likely."""
-
-    options: tuple[Value, ...]
-
-    def sample(self, rng: np.random.Generator) -> Value:
-        """Draw one of the options."""
-        return self.options[int(rng.integers(len(self.options)))]
-
-    def contains(self, value: Value) -> bool:
-        """Whether the value is one of the options."""
-        return value in self.options
-
-
-@dataclass(frozen=True)
-class Uniform:
-    """A real hyperparameter between ``low`` and ``high``, uniform on a linear or logarithmic scale."""
-
-    low: float
-    high: float
-    log: bool = False
-
-    def sample(self, rng: np.random.Generator) -> Value:
-        """Draw a value, rounded to four significant digits so that it reads well in a row."""
-        if self.log:
-            value = float(np.exp(rng.uniform(np.log(self.low), np.log(self.high))))
-        else:
-            value = float(rng.uniform(self.low, self.high))
-        return float(f"{value:.4g}")
-
-    def contains(self, value: Value) -> bool:
-        """Whether the value is a number within the bounds."""
-        return isinstance(value, int | float) and self.low <= value <= self.high
-
-
-Distribution: TypeAlias = Choice | Uniform
-
-
-@dataclass(frozen=True)
-class Proposal:
-    """What to try next: the output of an algorithm and the input of a trial.
+class _State(NamedTuple):
+    """What the next item meets.
 
     Attributes:
-        architecture: names of blocks, from input to output.
-        hyperparameters: by name; how the architecture is trained.
-        kind: ``seed`` for a suggestion, ``search`` for an algorithm's own proposal.
-        parents: uids of the trials it descends from; weights are inherited from the first.
-        mutation: how it differs from its parent, for a person to read.
-        algorithm: the name of the algorithm that made it.
+        kind: of the tensor.
+        sizes: height and width of an image, time steps of a sequence.
+        part: as in ``_Item``.
+        cell: ``empty`` before the cell, ``open`` within it, ``closed`` after its ``repeat`` or where there is none.
     """
 
-    architecture: Architecture
-    hyperparameters: Mapping[str, Value] = field(default_factory=dict)
-    kind: str = "search"
-    parents: tuple[str, ...] = ()
-    mutation: Mapping[str, Any] | None = None
-    algorithm: str | None = None
+    kind: str
+    sizes: tuple[int, ...]
+    part: int
+    cell: Literal["empty", "open", "closed"]
 
-    @classmethod
-    def from_json(cls, record: Mapping[str, Any]) -> Proposal:
-        """The proposal back from ``dataclasses.asdict`` by way of JSON."""
-        lists = {name: tuple(record.get(name) or ()) for name in ("architecture", "parents")}
-        return cls(**{**record, **lists})
-
-    @cached_property
-    def key(self) -> str:
-        """A hash of what is tried; two proposals with one key would be the same trial."""
-        return _digest([self.kind, self.architecture, dict(sorted(self.hyperparameters.items())), self.parents])
-
-
-def architecture_hash(architecture: Sequence[str]) -> str:
-    """Sixteen hexadecimal digits that name an architecture."""
-    return _digest(list(architecture))
+    def __str__(self) -> str:
+        size = min(self.sizes, default=UNKNOWN_SIZE)
+        of = f" of {size} {'pixels' if self.kind == IMAGE else 'steps'}" if size < UNKNOWN_SIZE else ""
+        return f"{self.kind} data{of}" + ("" if self.cell == "closed" else " within a cell")
 
 
 @dataclass(frozen=True)
@@ -194,8 +117,9 @@ class SearchSpace:
     """The blocks and hyperparameters that may be combined, and the rules for combining them.
 
     An architecture is valid when its blocks are known, its depth is within bounds, each block takes the kind of
-    tensor that the block before it gives, the last one gives ``output``, and no block shrinks an image below two
-    pixels a side.
+    tensor that the block before it gives, the last one gives ``output``, and no block shrinks an image or a sequence
+    below two pixels a side or two time steps. With several targets, blocks of their heads may follow those of the
+    tower, in the order of the targets, each named ``<target>/<block>``.
 
     Attributes:
         name: what the user calls the space.
@@ -203,11 +127,17 @@ class SearchSpace:
         hyperparameters: distributions by name. The trainer understands ``optimizer`` (adam, adamw, sgd, rmsprop),
             ``learning_rate``, ``decay`` (none, cosine), ``dropout`` (rate), ``l2`` (factor), ``clip_norm``.
         input: the kind of tensor that the data gives.
-        output: the kind of tensor that the head needs.
-        min_depth: the least number of blocks.
-        max_depth: the greatest number of blocks.
+        output: the kind of tensor that the heads need. For ``sequence``, a label for each time step, no block may
+            have a stride.
+        min_depth: the least number of items in the tower: blocks, and the ``repeat`` of a space of cells.
+        max_depth: the greatest number of them.
         suggestions: architectures worth trying first.
-        input_shape: the data's shape without the batch, once known: ``(features,)`` or ``(height, width, channels)``.
+        input_shape: the data's shape without the batch, once known: ``(features,)``, ``(height, width, channels)`` or
+            ``(time, features)``.
+        heads: the names of the targets, where there are several.
+        head_blocks: the blocks that a head may have of its own; they take and give ``output``.
+        max_head_depth: the greatest number of them in a head.
+        cells: how the tower repeats a cell; ``None`` if each block stands once.
     """
 
     name: str
@@ -219,69 +149,132 @@ class SearchSpace:
     max_depth: int = 5
     suggestions: tuple[Architecture, ...] = ()
     input_shape: tuple[int, ...] | None = None
+    heads: tuple[str, ...] = ()
+    head_blocks: tuple[Block, ...] = ()
+    max_head_depth: int = 1
+    cells: Cells | None = None
 
     def __post_init__(self) -> None:
-        if len(self.by_name) != len(self.blocks):
+        if len({block.name for block in self.blocks}) != len(self.blocks):
             raise ValueError(f"the space {self.name!r} holds the same block twice")
+        for item in self.head_blocks:
+            if not item.family.takes == item.family.gives == self.output or item.stride != 1:
+                raise ValueError(f"{item.name} cannot be a block of a head, which takes and gives {self.output} data")
+        if self.output == SEQUENCE and (strided := [item.name for item in self.blocks if item.stride != 1]):
+            raise ValueError(f"the space {self.name!r} labels each time step, and {strided[0]} has a stride")
         if not self.depths:
             raise ValueError(f"the space {self.name!r} holds no valid architecture")
 
     @cached_property
     def by_name(self) -> Mapping[str, Block]:
-        """The blocks by the name they have in an architecture."""
-        return {block.name: block for block in self.blocks}
+        """All blocks, those of heads and the reduction between cells included, by name."""
+        reduction = (self.cells.reduction,) if self.cells else ()
+        return {block.name: block for block in (*self.blocks, *self.head_blocks, *reduction)}
+
+    @property
+    def max_length(self) -> int:
+        """The greatest number of items in an architecture, heads included."""
+        return self.max_depth + len(self.heads) * (self.max_head_depth if self.head_blocks else 0)
 
     def for_input(self, shape: Sequence[int]) -> SearchSpace:
         """The same space for data of this shape, without the batch."""
         return replace(self, input_shape=tuple(shape))
 
-    def resolve(self, architecture: Sequence[str]) -> list[Block]:
-        """The blocks of an architecture.
+    def resolve(self, names: Sequence[str]) -> list[Block]:
+        """Blocks by their names.
 
         Raises:
             KeyError: a name is not in the space.
         """
-        return [self.by_name[name] for name in architecture]
+        return [self.by_name[name] for name in names]
+
+    def tower(self, architecture: Sequence[str]) -> Architecture:
+        """The items of an architecture that all targets share."""
+        return tuple(name for name in architecture if name not in self._items or self._items[name].part == 0)
+
+    def head(self, architecture: Sequence[str], target: str) -> Architecture:
+        """The block names of one target's own head."""
+        part = self.heads.index(target) + 1
+        own = (name for name in architecture if name in self._items and self._items[name].part == part)
+        return tuple(name.removeprefix(f"{target}/") for name in own)
+
+    @cached_property
+    def repeats(self) -> Mapping[str, int]:
+        """The items that repeat the cell before them, with how often."""
+        return {f"repeat(times={times})": times for times in self.cells.repeats} if self.cells else {}
+
+    def repeat(self, architecture: Sequence[str]) -> int | None:
+        """The position at which an architecture says how often its cell is repeated, or ``None``."""
+        return next((place for place, name in enumerate(architecture) if name in self.repeats), None)
+
+    def expand(self, architecture: Sequence[str]) -> Architecture:
+        """What is built: the cell repeated with reductions in between; the architecture itself if there is no cell."""
+        place = self.repeat(architecture)
+        if self.cells is None or place is None:
+            return tuple(architecture)
+        built = self.cells.build(architecture[:place], self.repeats[architecture[place]])
+        return (*built, *architecture[place + 1 :])
 
     def why_invalid(self, architecture: Sequence[str]) -> str | None:
         """Say what is wrong with an architecture, or ``None`` if it is valid."""
+        state: _State | None = self._start
+        length = [0] * (1 + len(self.heads))
         for name in architecture:
-            if name not in self.by_name:
+            item = self._items.get(name)
+            if item is None:
                 return f"{name!r} is not a block of the space {self.name!r}"
-        if not self.min_depth <= len(architecture) <= self.max_depth:
-            return f"{len(architecture)} blocks, where {self.min_depth} to {self.max_depth} are allowed"
-        kind, side = self.input, self._side
-        for item in self.resolve(architecture):
-            if not self._fits(item, kind, side):
-                return f"{item.name} cannot follow on {kind} data" + (f" of {side} pixels" if kind == IMAGE else "")
-            kind, side = item.family.gives, -(-side // item.stride)
-        return None if kind == self.output else f"ends in {kind}, not in {self.output}"
+            before, state = state, self._step(state, item)  # type: ignore[arg-type]
+            if state is None:
+                return f"{name} cannot follow on {before}"
+            length[item.part] += 1
+        if not self.min_depth <= length[0] <= self.max_depth:
+            return f"{length[0]} blocks, where {self.min_depth} to {self.max_depth} are allowed"
+        if max(length[1:], default=0) > self.max_head_depth:
+            return f"{max(length[1:])} blocks in a head, where up to {self.max_head_depth} are allowed"
+        if state is not None and not self._may_end(state):
+            return (
+                f"ends in {state.kind}, not in {self.output}" if state.cell == "closed" else "says no repeat(times=...)"
+            )
+        return None
 
     def is_valid(self, architecture: Sequence[str]) -> bool:
         """Whether the architecture may be built."""
         return self.why_invalid(architecture) is None
 
     def replacements(self, architecture: Sequence[str], position: int) -> list[Architecture]:
-        """Every valid architecture that differs from this one in the block at ``position`` alone."""
+        """Every valid architecture that differs from this one in the item at ``position`` alone."""
         before, after = tuple(architecture[:position]), tuple(architecture[position + 1 :])
-        candidates = ((*before, name, *after) for name in self.by_name if name != architecture[position])
-        return [candidate for candidate in candidates if self.is_valid(candidate)]
+        names = self._names_between(before, after)
+        return [(*before, name, *after) for name in names if name != architecture[position]]
 
     def insertions(self, architecture: Sequence[str], position: int) -> list[Architecture]:
-        """Every valid architecture with one more block, put in before ``position``."""
+        """Every valid architecture with one more item, put in before ``position``."""
         before, after = tuple(architecture[:position]), tuple(architecture[position:])
-        candidates = ((*before, name, *after) for name in self.by_name)
-        return [candidate for candidate in candidates if self.is_valid(candidate)]
+        return [(*before, name, *after) for name in self._names_between(before, after)]
+
+    def removals(self, architecture: Sequence[str]) -> list[Architecture]:
+        """Every valid architecture with one item less."""
+        shorter = ((*architecture[:place], *architecture[place + 1 :]) for place in range(len(architecture)))
+        return [candidate for candidate in dict.fromkeys(shorter) if self.is_valid(candidate)]
 
     @cached_property
     def depths(self) -> tuple[int, ...]:
-        """The numbers of blocks with which there is a valid architecture."""
+        """The numbers of items with which there is a valid tower."""
         allowed = range(self.min_depth, self.max_depth + 1)
-        return tuple(depth for depth in allowed if self._can_end(self.input, self._side, depth))
+        return tuple(depth for depth in allowed if self._can_end(self._start, depth))
 
     def random_architecture(self, rng: np.random.Generator) -> Architecture:
-        """Draw a valid architecture of uniformly random depth."""
-        return self._walk(rng, self.depths[int(rng.integers(len(self.depths)))])
+        """Draw a valid architecture, the tower and each head of uniformly random depth."""
+        chosen: list[str] = []
+        state = self._start
+        for remaining in range(self.depths[int(rng.integers(len(self.depths)))] - 1, -1, -1):
+            names = self._next_names(state, remaining)
+            chosen.append(names[int(rng.integers(len(names)))])
+            state = self._step(state, self._items[chosen[-1]])  # type: ignore[assignment]
+        for head in self.heads if self.head_blocks else ():
+            drawn = rng.integers(len(self.head_blocks), size=int(rng.integers(self.max_head_depth + 1)))
+            chosen.extend(f"{head}/{self.head_blocks[int(number)].name}" for number in drawn)
+        return tuple(chosen)
 
     def random_hyperparameters(self, rng: np.random.Generator) -> dict[str, Value]:
         """Draw a value for each hyperparameter."""
@@ -290,86 +283,117 @@ class SearchSpace:
     @cached_property
     def fingerprint(self) -> str:
         """A hash of all that decides what an architecture of this space means, block code included."""
-        return _digest(
+        return digest(
             [
                 self.name,
-                [(item.name, _source(item.family.function)) for item in self.blocks],
+                [(item.name, source(item.family.function)) for item in self.by_name.values()],
                 {name: repr(distribution) for name, distribution in sorted(self.hyperparameters.items())},
                 [self.input, self.output, self.min_depth, self.max_depth, self.suggestions],
+                [[item.name for item in self.head_blocks], self.max_head_depth],
+                [self.cells.repeats, self.cells.reduction.name, self.cells.every] if self.cells else [],
             ]
         )
 
     @cached_property
-    def _side(self) -> int:
-        """The image's shorter side; without a shape, so large that no stride matters."""
-        return min(self.input_shape[:2]) if self.input_shape and self.input == IMAGE else 1 << 30
-
-    @staticmethod
-    def _fits(item: Block, kind: str, side: int) -> bool:
-        return item.family.takes == kind and (item.stride == 1 or side >= 2 * item.stride)
+    def _start(self) -> _State:
+        sizes = self.input_shape[:-1] if self.input_shape and self.input != VECTOR else ()
+        return _State(self.input, _fitted(sizes, self.input), 0, "empty" if self.cells else "closed")
 
     @cached_property
-    def _reachable(self) -> dict[tuple[str, int, int], bool]:
-        return {}
+    def _items(self) -> Mapping[str, _Item]:
+        """Every name that an architecture may hold."""
+        heads = enumerate(self.heads, 1)
+        return {
+            **{each.name: _Item(0, each.family.takes, each.family.gives, each.stride) for each in self.blocks},
+            **{name: _Item(0, self.input, self.input, 1, times) for name, times in self.repeats.items()},
+            **{
+                f"{head}/{each.name}": _Item(part, self.output, self.output, 1)
+                for part, head in heads
+                for each in self.head_blocks
+            },
+        }
 
-    def _can_end(self, kind: str, side: int, depth: int) -> bool:
-        """Whether ``depth`` more blocks can lead from this kind of tensor to ``output``."""
-        if depth == 0:
-            return kind == self.output
-        found = self._reachable.get((kind, side, depth))
-        if found is None:
-            found = any(
-                self._can_end(item.family.gives, -(-side // item.stride), depth - 1)
-                for item in self.blocks
-                if self._fits(item, kind, side)
-            )
-            self._reachable[kind, side, depth] = found
-        return found
+    @cached_property
+    def _alike(self) -> Mapping[_Item, tuple[str, ...]]:
+        """Names that are interchangeable: one of them says whether all are valid in a place."""
+        names: dict[_Item, list[str]] = defaultdict(list)
+        for name, item in self._items.items():
+            names[item].append(name)
+        return {item: tuple(each) for item, each in names.items()}
 
-    def _walk(self, rng: np.random.Generator, depth: int) -> Architecture:
-        """Choose each block among those after which ``output`` can still be reached."""
-        chosen: list[str] = []
-        kind, side = self.input, self._side
-        for remaining in range(depth - 1, -1, -1):
-            candidates = [
-                item
-                for item in self.blocks
-                if self._fits(item, kind, side) and self._can_end(item.family.gives, -(-side // item.stride), remaining)
-            ]
-            item = candidates[int(rng.integers(len(candidates)))]
-            kind, side = item.family.gives, -(-side // item.stride)
-            chosen.append(item.name)
-        return tuple(chosen)
+    def _step(self, state: _State, item: _Item) -> _State | None:
+        """The state after an item, or ``None`` if the item cannot follow."""
+        if item.part != state.part:
+            if item.part < state.part or not self._may_end(state):
+                return None
+            state = state._replace(part=item.part)
+        if item.times and self.cells:
+            return self._reduced(state, self.cells, item.times) if state.cell == "open" else None
+        if item.takes != state.kind:
+            return None
+        if state.cell != "closed":
+            return state._replace(cell="open") if item.gives == item.takes and item.stride == 1 else None
+        return _strided(state, item.gives, item.stride)
+
+    @staticmethod
+    def _reduced(state: _State, cells: Cells, times: int) -> _State | None:
+        following: _State | None = state._replace(cell="closed")
+        for _ in range(cells.reductions(times)):
+            following = following and _strided(following, following.kind, cells.reduction.stride)
+        return following
+
+    def _may_end(self, state: _State) -> bool:
+        return state.kind == self.output and state.cell == "closed"
+
+    @cached_property
+    def _names_between(self) -> Callable[[Architecture, Architecture], tuple[str, ...]]:
+        """The names that can stand between two parts of an architecture."""
+
+        @lru_cache(maxsize=4096)
+        def between(before: tuple[_Item, ...], after: tuple[_Item, ...]) -> tuple[str, ...]:
+            first, last = [[self._alike[item][0] for item in part] for part in (before, after)]
+            fitting = (names for names in self._alike.values() if self.is_valid((*first, names[0], *last)))
+            return tuple(name for names in fitting for name in names)
+
+        items = self._items.__getitem__
+        return lambda before, after: between(tuple(map(items, before)), tuple(map(items, after)))
+
+    @cached_property
+    def _can_end(self) -> Callable[[_State, int], bool]:
+        """Whether so many more items can lead from a state to the tower's end."""
+
+        @cache
+        def can_end(state: _State, remaining: int) -> bool:
+            if remaining == 0:
+                return self._may_end(state)
+            following = (self._step(state, item) for item in self._alike if item.part == 0)
+            return any(each is not None and can_end(each, remaining - 1) for each in following)
+
+        return can_end
+
+    @cached_property
+    def _next_names(self) -> Callable[[_State, int], tuple[str, ...]]:
+        """The names of the tower that can follow on a state, with so many more to come."""
+
+        @cache
+        def next_names(state: _State, remaining: int) -> tuple[str, ...]:
+            following = ((names, self._step(state, item)) for item, names in self._alike.items() if item.part == 0)
+            fitting = (names for names, each in following if each is not None and self._can_end(each, remaining))
+            return tuple(name for names in fitting for name in names)
+
+        return next_names
 
 
-def _digest(value: Any) -> str:
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+def _fitted(sizes: Sequence[int], kind: str) -> tuple[int, ...]:
+    """As many sizes as a tensor of this kind has."""
+    wanted = {VECTOR: 0, SEQUENCE: 1, IMAGE: 2}[kind]
+    return (*sizes, *[UNKNOWN_SIZE] * wanted)[:wanted]
 
 
-def _source(function: Callable[..., Any]) -> list[str]:
-    """The code of a function, and the functions and constants of its own package that it uses.
-
-    Comments, docstrings and layout are left out, so that only a change of meaning changes it.
-    """
-    package = function.__module__.partition(".")[0]
-    waiting, seen, sources = [function], {function}, set()
-    while waiting:
-        each = waiting.pop()
-        sources.add(_without_layout(inspect.getsource(each)))
-        for name in each.__code__.co_names:
-            used = each.__globals__.get(name)
-            if isinstance(used, str | int | float | tuple):
-                sources.add(f"{name} = {used!r}")
-            elif inspect.isfunction(used) and used.__module__.partition(".")[0] == package and used not in seen:
-                seen.add(used)
-                waiting.append(used)
-    return sorted(sources)
-
-
-def _without_layout(source: str) -> str:
-    tree = ast.parse(textwrap.dedent(source))
-    definition = tree.body[0]
-    if isinstance(definition, ast.FunctionDef) and ast.get_docstring(definition) is not None:
-        definition.body = definition.body[1:]
-    return ast.unparse(tree)
+def _strided(state: _State, gives: str, stride: int) -> _State | None:
+    if stride == 1:
+        return state if gives == state.kind else state._replace(kind=gives, sizes=_fitted(state.sizes, gives))
+    if any(size < 2 * stride for size in state.sizes):
+        return None
+    sizes = [UNKNOWN_SIZE if size == UNKNOWN_SIZE else math.ceil(size / stride) for size in state.sizes]
+    return state._replace(kind=gives, sizes=_fitted(sizes, gives))

@@ -41,6 +41,7 @@ space = SearchSpace(
     },
     min_depth=2,
     max_depth=6,
+    head_blocks=tuple(dense.variants(units=(64, 128), activation=("relu",), batch_norm=(False, True))),
     suggestions=(
         (
             "convolution(filters=32,kernel=3)",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from msearch_core.blocks.dense import bottleneck_dense, concatenated_dense, dense, gated_dense, residual_dense
+from msearch_core.blocks.dense import bottleneck_dense, dense, gated_dense
+from msearch_core.blocks.residual_dense import concatenated_dense, residual_dense
 from msearch_core.space import Choice, SearchSpace, Uniform
 
 space = SearchSpace(
@@ -23,6 +24,7 @@ space = SearchSpace(
         "clip_norm": Choice((0.0, 1.0, 5.0)),
     },
     max_depth=4,
+    head_blocks=tuple(dense.variants(units=(32, 64), activation=("relu",), batch_norm=(False, True))),
     suggestions=(
         ("dense(units=128,activation=relu,batch_norm=True)", "residual_dense(units=64)"),
         (

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from msearch_core.listing import as_lines
 from msearch_core.trial_log import TrialLog
 from tests.test_log_contract import search_record, trial
 
@@ -48,6 +49,18 @@ def test_trials_in_other_orders_and_forms(log: str) -> None:
     table = msearch("trials", log, "--sort", "-uid").stdout
     assert table.index("0001-000004") < table.index("0001-000001")
     assert "dense(units=64)" in table
+
+
+def test_long_cells_are_folded_in_the_last_column(log: str) -> None:
+    listed = msearch("trials", log, "--columns", "uid,architecture,error,uid", COLUMNS="50").stdout.splitlines()
+    assert listed[0].split() == ["uid", "architecture", "error", "uid"]
+    frame = pd.DataFrame({"name": ["a", "bcd"], "text": ["one two three four five six seven eight", ""]})
+    assert as_lines(frame, 10) == [
+        "name  text",
+        "a     one two three four five six",
+        "      seven eight",
+        "bcd",
+    ]
 
 
 def test_lists_of_what_there_is() -> None:
@@ -90,6 +103,13 @@ def bad(tmp_path: Path) -> Path:
         (["good.csv", "--target", "y", "--space", "broken.py"], "ZeroDivisionError"),
         (["good.csv", "--target", "y", "--space", "spaceless.py"], "'space'"),
         (["good.csv", "--target", "y", "--algorithm", "psychic"], "coordinate_descent"),
+        (["good.csv", "--target", "y", "--algorithm-options", "{"], "--algorithm-options"),
+        (["good.csv", "--target", "y", "--task", "clustering"], "multilabel"),
+        (["good.csv", "--target", "y", "--task-weight", "y"], "TARGET=NUMBER"),
+        (["good.csv", "--target", "y", "--weight", "z"], "'z' for --weight"),
+        (["good.csv", "--target", "a", "--target", "y"], "no column to learn from"),
+        (["good.csv", "--target", "y", "--minimize", "pain"], "latency_ms"),
+        (["mine.py:source"], "MSEARCH_CODE_PATH"),
         (["good.csv", "--target", "y", "--objective", "beauty"], "accuracy"),
         (["good.csv", "--target", "y", "--trials", "0"], "--trials"),
         (["good.csv", "--target", "y", "--minutes", "0"], "--minutes"),

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from msearch_core.config import UNLIMITED_TRIALS, make_config, read_config, read_suggestions
+from msearch_core.config import UNLIMITED_TRIALS, make_config, parse_options, read_config, read_suggestions
+from msearch_core.data.options import DataOptions
 from msearch_core.errors import UserError
 
 
@@ -32,16 +33,67 @@ def test_budget(options: dict[str, object], budget: tuple[int, float | None]) ->
         ({"seed": "x"}, r"--seed: .*integer"),
         (
             {"algorithm": "psychic"},
-            r"--algorithm: there is no algorithm .* expected one of coordinate_descent, random \(got 'psychic'\)",
+            r"--algorithm: there is no algorithm .* expected one of .*random.* \(got 'psychic'\)",
         ),
         ({"name": "../up"}, r"--name"),
         ({"trails": 3}, r"unknown option --trails"),
+        ({"task_weight": {"a": -1}}, r"--task-weight: .*greater than or equal to 0 \(got -1\)"),
+        ({"minimize": "price"}, r"--minimize: .*'parameters', 'flops', 'latency_ms' or 'model_bytes'"),
+        ({"max_latency_ms": 0}, r"--max-latency-ms: .*greater than 0"),
+        ({"algorithm_options": {"population": [1]}}, r"--algorithm-options"),
+        (
+            {"algorithm_options": {"population": 9}},
+            r"--algorithm-options: coordinate_descent has no option .population.",
+        ),
     ],
 )
 def test_wrong_options_are_one_line(options: dict[str, object], message: str) -> None:
     with pytest.raises(UserError, match=message) as error:
         make_config(data="digits", **options)
     assert "\n" not in str(error.value)
+
+
+def test_options_of_several_values_are_taken_apart() -> None:
+    texts = {"target": ["a", "b"], "task_weight": ["a=2", "x=y=0.5"], "algorithm_options": '{"beam_size": 5}'}
+    options = parse_options(texts)
+    assert options == {
+        "target": ["a", "b"],
+        "task_weight": {"a": "2", "x=y": "0.5"},
+        "algorithm_options": {"beam_size": 5},
+    }
+    config = make_config(data="t.csv", task=["multilabel", "a=regression"], balance=True, **options)
+    assert config.source == DataOptions(
+        "t.csv",
+        ("a", "b"),
+        task={"": "multilabel", "a": "regression"},
+        task_weight={"a": 2.0, "x=y": 0.5},
+        balance=True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        ({"task_weight": ["2"]}, r"--task-weight: expected TARGET=NUMBER \(got '2'\)"),
+        ({"algorithm_options": "{"}, r"--algorithm-options: expected a JSON object"),
+    ],
+)
+def test_options_that_cannot_be_taken_apart(texts: dict[str, object], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        parse_options(texts)
+
+
+def test_settings_name_what_is_asked_and_no_more() -> None:
+    settings = make_config(
+        data="digits", max_flops=10**6, minimize="flops", algorithm_options={"beam_size": 3}
+    ).settings
+    assert {key: value for key, value in settings.items() if value is not None} == {
+        "steps": 500,
+        "batch_size": 64,
+        "max_flops": 10**6,
+        "minimize": "flops",
+        "algorithm_options": {"beam_size": 3},
+    }
 
 
 def test_config_files(tmp_path: Path) -> None:

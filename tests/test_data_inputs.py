@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from msearch_core.data.images import Pictures
 from msearch_core.data.inputs import read_inputs
+from msearch_core.data.options import DataOptions
 from msearch_core.data.prepare import prepare
-from msearch_core.data.preprocessing import encode
+from msearch_core.data.preprocessing import encode, to_model_inputs
 from msearch_core.data.problem import Problem
 from msearch_core.data.source import load
 from msearch_core.errors import UserError
@@ -30,7 +33,7 @@ TABLE = pd.DataFrame(
 @pytest.fixture
 def table_problem(tmp_path: Path) -> Problem:
     TABLE.to_csv(tmp_path / "train.csv", index=False)
-    return prepare(load(str(tmp_path / "train.csv"), target="kind"), 0).problem
+    return prepare(load(DataOptions(str(tmp_path / "train.csv"), ("kind",))), 0).problem
 
 
 @pytest.fixture
@@ -66,11 +69,13 @@ def test_codes_that_look_like_numbers_stay_texts(table_problem: Problem, tmp_pat
 
 def test_images_of_any_size_and_colour(image_problem: Problem, tmp_path: Path) -> None:
     flat = images(tmp_path / "flat", 16, "b", "a", mode="RGB")
-    found = read_inputs(flat, image_problem)
+    read = read_inputs(flat, image_problem)
+    assert isinstance(read, Pictures)
+    found = to_model_inputs(image_problem, read)
     assert isinstance(found, np.ndarray)
     assert (found.shape, found.dtype) == ((2, 8, 8, 1), np.uint8)
     assert found[:, 0, 0, 0].tolist() == [1, 0]  # by name
-    assert read_inputs(f"{flat}/a.png", image_problem)[0, 0, 0, 0] == 1
+    assert to_model_inputs(image_problem, read_inputs(f"{flat}/a.png", image_problem))[0, 0, 0, 0] == 1
     assert read_inputs(str(tmp_path / "train"), image_problem).shape == (6, 8, 8, 1)
 
 
@@ -98,11 +103,17 @@ def test_tables_that_do_not_fit(content: str | None, expected: str, table_proble
         read_inputs(str(tmp_path / "new.csv"), table_problem)
 
 
-def test_the_wrong_kind_of_data(table_problem: Problem, image_problem: Problem) -> None:
+def test_the_wrong_kind_of_data(table_problem: Problem, image_problem: Problem, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="holds images, but the model was trained on a table"):
         read_inputs("digits", table_problem)
     with pytest.raises(UserError, match="holds a table, but the model was trained on images"):
         read_inputs("iris", image_problem)
+    sequences = Problem("sequence", (3, 1), {"kind": "sequence", "columns": []}, image_problem.targets)
+    with pytest.raises(UserError, match=r"holds images, but the model was trained on sequences.*'lengths'"):
+        read_inputs("digits", sequences)
+    floats = replace(image_problem, preprocessing={**image_problem.preprocessing, "dtype": "float32"})
+    with pytest.raises(UserError, match="holds uint8 images, but the model was trained on float32"):
+        read_inputs(images(tmp_path / "new", 8, "c"), floats)
 
 
 @pytest.mark.parametrize("x", [np.zeros((2, 8, 8, 1), np.float32), np.zeros((2, 8, 8, 5), np.uint8)])

@@ -9,15 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from msearch_core.data.examples import RawData
-from msearch_core.data.preprocessing import MAX_CATEGORIES, encode, learn, to_model_inputs, width
-from msearch_core.data.problem import Problem
+from msearch_core.data.preprocessing import MAX_CATEGORIES, encode, image_moments, learn, to_model_inputs, width
+from msearch_core.data.problem import Problem, Target
 from msearch_core.errors import UserError
 
 
 def spec_of(table: pd.DataFrame, rows: Any = None) -> dict[str, Any]:
     chosen = np.arange(len(table)) if rows is None else np.asarray(rows)
-    learned = learn(RawData(table, np.zeros(len(table)), "regression"), chosen)
+    learned = learn(table, chosen)
     assert json.loads(json.dumps(learned, allow_nan=False)) == learned
     return learned
 
@@ -140,7 +139,7 @@ def test_input_names_are_plain_and_different() -> None:
 
 def test_model_inputs_are_one_column_each() -> None:
     table = pd.DataFrame({"n": [1, None, 3.0], "c": ["x", None, "x"]})
-    problem = Problem("regression", "vector", (4,), (), spec_of(table))
+    problem = Problem("vector", (4,), spec_of(table), (Target("y", "regression"),))
     inputs = to_model_inputs(problem, table)
     assert isinstance(inputs, dict)
     assert inputs["input_c"].tolist() == [["x"], [""], ["x"]]
@@ -152,8 +151,9 @@ def test_model_inputs_are_one_column_each() -> None:
 def test_images_stay_as_they_are_and_their_channels_are_measured(dtype: Any) -> None:
     images = np.random.default_rng(0).integers(0, 255, (3000, 3, 2, 2)).astype(dtype)
     images[..., 1] = 7
-    learned = learn(RawData(images, np.zeros(3000), "regression"), np.arange(2500))
+    learned = learn(images, np.arange(2500))
     assert encode(learned, images) is images
-    assert learned["dtype"] == np.dtype(dtype).name
-    np.testing.assert_allclose(learned["mean"], images[:2500].mean(axis=(0, 1, 2), dtype=np.float64))
-    assert learned["variance"] == [pytest.approx(images[:2500, ..., 0].var(dtype=np.float64)), 1.0]
+    assert learned == {"kind": "image", "dtype": np.dtype(dtype).name}
+    moments = image_moments(lambda start, stop: images[start:stop], 2500)
+    np.testing.assert_allclose(moments["mean"], images[:2500].mean(axis=(0, 1, 2), dtype=np.float64))
+    assert moments["variance"] == [pytest.approx(images[:2500, ..., 0].var(dtype=np.float64)), 1.0]

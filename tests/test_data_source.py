@@ -15,7 +15,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from msearch_core.data.examples import RawData
+from msearch_core.data.images import Pictures
 from msearch_core.data.named import NAMES
+from msearch_core.data.options import DataOptions
 from msearch_core.data.source import load
 from msearch_core.data.split import fingerprint
 from msearch_core.data.targets import class_names, task_of
@@ -33,6 +36,16 @@ TABLE = pd.DataFrame(
 @pytest.fixture(params=["local", "memory"])
 def folder(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return str(tmp_path) if request.param == "local" else f"memory://{uuid.uuid4().hex}"
+
+
+def labels(raw: RawData) -> list[str]:
+    (target,) = raw.targets
+    return [target.labels[number] for number in target.values]
+
+
+def pixels(raw: RawData) -> np.ndarray:
+    assert isinstance(raw.inputs, Pictures)
+    return np.concatenate(list(raw.inputs.batches()))
 
 
 def write(url: str, content: bytes) -> str:
@@ -55,29 +68,32 @@ def npz(**arrays: Any) -> bytes:
 
 
 def test_named_sets() -> None:
-    assert {name: (load(name).task, len(set(load(name).targets)), load(name).inputs.shape) for name in NAMES} == {
+    loaded = {name: load(name) for name in NAMES}
+    assert {
+        name: (raw.targets[0].task, len(set(raw.targets[0].values)), raw.inputs.shape) for name, raw in loaded.items()
+    } == {
         "breast_cancer": ("classification", 2, (569, 30)),
         "diabetes": ("regression", 214, (442, 10)),
         "digits": ("classification", 10, (1797, 8, 8, 1)),
         "iris": ("classification", 3, (150, 4)),
         "wine": ("classification", 3, (178, 13)),
     }
-    digits, cancer = load("digits"), load("breast_cancer")
+    digits, cancer = loaded["digits"], loaded["breast_cancer"]
     assert isinstance(digits.inputs, np.ndarray)
     assert (digits.inputs.dtype, digits.inputs.max()) == (np.uint8, 16)
     assert isinstance(cancer.inputs, pd.DataFrame)
     assert cancer.inputs.columns[0] == "mean radius"
-    assert class_names(cancer.targets) == ("benign", "malignant")
-    assert class_names(digits.targets) == tuple("0123456789")
+    assert cancer.targets[0].labels == ("benign", "malignant")
+    assert digits.targets[0].labels == tuple("0123456789")
 
 
 def test_csv_and_parquet_hold_the_same_data(folder: str) -> None:
     buffer = io.BytesIO()
     TABLE.to_parquet(buffer)
-    one = load(write(f"{folder}/t.csv", TABLE.to_csv(index=False).encode()), target="kind")
-    other = load(write(f"{folder}/t.parquet", buffer.getvalue()), target="kind")
+    one = load(DataOptions(write(f"{folder}/t.csv", TABLE.to_csv(index=False).encode()), ("kind",)))
+    other = load(DataOptions(write(f"{folder}/t.parquet", buffer.getvalue()), ("kind",)))
     assert list(one.inputs) == list(other.inputs) == ["age", "town", "member"]
-    assert list(one.targets) == list("ababab")
+    assert labels(one) == list("ababab")
     assert fingerprint(one) == fingerprint(other)
 
 
@@ -85,12 +101,12 @@ def test_csv_and_parquet_hold_the_same_data(folder: str) -> None:
 def test_csv_separators_a_byte_order_mark_and_a_written_index(tmp_path: Path, separator: str) -> None:
     path = tmp_path / "t.csv"
     path.write_bytes(b"\xef\xbb\xbf" + TABLE.to_csv(sep=separator).encode())
-    assert list(load(str(path), target="kind").inputs) == ["age", "town", "member"]
+    assert list(load(DataOptions(str(path), ("kind",))).inputs) == ["age", "town", "member"]
 
 
 def test_a_group_is_no_feature(tmp_path: Path) -> None:
     TABLE.to_csv(tmp_path / "t.csv", index=False)
-    raw = load(str(tmp_path / "t.csv"), target="kind", group="town")
+    raw = load(DataOptions(str(tmp_path / "t.csv"), ("kind",), group="town"))
     assert list(raw.inputs) == ["age", "member"]
     assert raw.groups is not None
     assert raw.groups[1] == "Köln"
@@ -101,11 +117,11 @@ def test_held_out_test_rows(tmp_path: Path) -> None:
     TABLE.assign(town=["1", "2", "1", "1", "2", "1"]).head(3)[["kind", "town", "member", "age"]].to_csv(
         tmp_path / "test.csv", index=False
     )
-    raw = load(str(tmp_path / "t.csv"), target="kind", test=str(tmp_path / "test.csv"))
+    raw = load(DataOptions(str(tmp_path / "t.csv"), ("kind",), test=str(tmp_path / "test.csv")))
     assert raw.test is not None
     assert list(raw.test.inputs) == list(raw.inputs)
     assert list(raw.test.inputs["town"]) == ["1", "2", "1"]  # text, as in the training data
-    assert list(raw.test.targets) == list("aba")
+    assert labels(raw.test) == list("aba")
 
 
 def test_class_folders(folder: str) -> None:
@@ -116,10 +132,9 @@ def test_class_folders(folder: str) -> None:
     write(f"{folder}/dog/notes.txt", b"not an image")
     write(f"{folder}/.hidden/1.png", b"")
     raw = load(folder)
-    assert isinstance(raw.inputs, np.ndarray)
-    assert raw.inputs.shape == (4, 4, 6, 1)
-    assert [sorted(set(image.ravel()))[0] for image in raw.inputs] == [10, 20, 30, 40]
-    assert list(raw.targets) == ["cat", "cat", "dog", "dog"]
+    assert pixels(raw).shape == (4, 4, 6, 1)
+    assert [sorted(set(image.ravel()))[0] for image in pixels(raw)] == [10, 20, 30, 40]
+    assert labels(raw) == ["cat", "cat", "dog", "dog"]
 
 
 def test_one_colour_image_makes_all_of_them_colour(tmp_path: Path) -> None:
@@ -128,24 +143,22 @@ def test_one_colour_image_makes_all_of_them_colour(tmp_path: Path) -> None:
     write(f"{tmp_path}/b/1.png", encoded(np.full((2, 2, 4), [9, 9, 9, 0], np.uint8)))
     write(f"{tmp_path}/b/2.png", encoded(np.full((2, 2), 300, np.uint16)))
     raw = load(str(tmp_path))
-    assert isinstance(raw.inputs, np.ndarray)
-    assert raw.inputs.shape == (4, 2, 2, 3)
+    assert pixels(raw).shape == (4, 2, 2, 3)
     # Grey stays grey, transparent becomes white, and 16 bits become 8.
-    assert raw.inputs[:, 0, 0].tolist() == [[7, 7, 7], [1, 2, 3], [255, 255, 255], [1, 1, 1]]
+    assert pixels(raw)[:, 0, 0].tolist() == [[7, 7, 7], [1, 2, 3], [255, 255, 255], [1, 1, 1]]
 
 
 def test_photographs_are_turned_upright_and_scaled_down(tmp_path: Path) -> None:
-    pixels = np.zeros((300, 600), np.uint8)
-    pixels[:, :300] = 255
+    turned = np.zeros((300, 600), np.uint8)
+    turned[:, :300] = 255
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned clockwise by a quarter
     for name in ("a/1", "a/2", "b/1", "b/2"):
-        write(f"{tmp_path}/{name}.jpg", encoded(pixels, "JPEG", exif=exif))
+        write(f"{tmp_path}/{name}.jpg", encoded(turned, "JPEG", exif=exif))
     raw = load(str(tmp_path))
-    assert isinstance(raw.inputs, np.ndarray)
-    assert raw.inputs.shape == (4, 256, 128, 1)
-    assert raw.inputs[0, :100].min() > 200
-    assert raw.inputs[0, -100:].max() < 50
+    assert pixels(raw).shape == (4, 256, 128, 1)
+    assert pixels(raw)[0, :100].min() > 200
+    assert pixels(raw)[0, -100:].max() < 50
 
 
 @pytest.mark.parametrize("wrapped", [False, True], ids=["bytes", "structure"])
@@ -154,9 +167,8 @@ def test_parquet_with_image_bytes(tmp_path: Path, wrapped: bool) -> None:
     cells = [{"bytes": blob, "path": "x.png"} for blob in blobs] if wrapped else blobs
     pd.DataFrame({"image": cells, "label": ["u", "v", "u", "v"]}).to_parquet(tmp_path / "i.parquet")
     raw = load(str(tmp_path / "i.parquet"))
-    assert isinstance(raw.inputs, np.ndarray)
-    assert raw.inputs[:, 0, 0, 0].tolist() == [1, 2, 3, 4]
-    assert (list(raw.targets), raw.target) == (["u", "v", "u", "v"], "label")
+    assert pixels(raw)[:, 0, 0, 0].tolist() == [1, 2, 3, 4]
+    assert (labels(raw), raw.targets[0].name) == (["u", "v", "u", "v"], "label")
 
 
 def test_an_image_hashes_the_same_whatever_size_the_others_have(tmp_path: Path) -> None:
@@ -167,10 +179,10 @@ def test_an_image_hashes_the_same_whatever_size_the_others_have(tmp_path: Path) 
     for number in range(9):
         write(f"{tmp_path}/c/{number}.png", encoded(np.full((8, 8), number, np.uint8)))
     after = load(str(tmp_path))
-    assert before.content is not None
-    assert after.content is not None
+    assert isinstance(before.inputs, Pictures)
+    assert isinstance(after.inputs, Pictures)
     assert before.inputs.shape[1:] != after.inputs.shape[1:]
-    np.testing.assert_array_equal(before.content, after.content[:6])
+    np.testing.assert_array_equal(before.inputs.content, after.inputs.content[:6])
 
 
 def test_npz_tables_and_images(folder: str) -> None:
@@ -178,13 +190,13 @@ def test_npz_tables_and_images(folder: str) -> None:
     table = load(write(f"{folder}/t.npz", npz(x=np.arange(20.0).reshape(10, 2), y=y)))
     assert isinstance(table.inputs, pd.DataFrame)
     assert list(table.inputs) == ["x0", "x1"]
-    assert class_names(table.targets) == ("0", "1")
+    assert table.targets[0].labels == ("0", "1")
     grey = load(write(f"{folder}/g.npz", npz(x=np.zeros((10, 4, 4), np.int64), y=y[:, None])))
     assert isinstance(grey.inputs, np.ndarray)
     assert (grey.inputs.shape, grey.inputs.dtype) == ((10, 4, 4, 1), np.uint8)
     colour = load(write(f"{folder}/c.npz", npz(x=np.zeros((10, 4, 4, 3)), y=y / 3)))
     assert isinstance(colour.inputs, np.ndarray)
-    assert (colour.inputs.dtype, colour.task) == (np.float32, "regression")
+    assert (colour.inputs.dtype, colour.targets[0].task) == (np.float32, "regression")
 
 
 @pytest.mark.parametrize(

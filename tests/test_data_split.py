@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from msearch_core.data.examples import RawData
+from msearch_core.data.examples import RawData, RawTarget
 from msearch_core.data.hashing import hash_examples, hash_values, mix
-from msearch_core.data.problem import SPLITS
-from msearch_core.data.split import assign, content_hashes, fingerprint, unit_hashes
+from msearch_core.data.sequences import Sequences
+from msearch_core.data.split import assign, fingerprint, unit_hashes
 from msearch_core.errors import UserError
 
 Rows = list[tuple[int, int]]
@@ -92,7 +93,7 @@ def test_a_class_that_grows_one_by_one_ends_up_everywhere_without_a_move(
 def test_groups_never_straddle(rows: list[tuple[int, int]], seed: int) -> None:
     table = pd.DataFrame({"x": [value for _, value in rows]})
     groups = pd.Series([f"person {group}" for group, _ in rows])
-    raw = RawData(table, np.array([str(value % 2) for _, value in rows], object), "classification", groups=groups)
+    raw = RawData(table, (), groups=groups)
     try:
         sides = assign(unit_hashes(raw), table["x"].to_numpy() % 2, seed).sides
     except UserError:
@@ -102,9 +103,7 @@ def test_groups_never_straddle(rows: list[tuple[int, int]], seed: int) -> None:
 
 
 def test_a_missing_group_key_is_a_group_of_its_own() -> None:
-    raw = RawData(
-        pd.DataFrame({"x": range(4)}), np.zeros(4), "regression", groups=pd.Series(["a", None, None, "a"], dtype=object)
-    )
+    raw = RawData(pd.DataFrame({"x": range(4)}), (), groups=pd.Series(["a", None, None, "a"], dtype=object))
     assert len(set(unit_hashes(raw))) == 3
 
 
@@ -183,8 +182,8 @@ EXPECTED_HASHES = ["8404709207012106840", "7931898165990513655", "11009417550903
 def table_data(values: list[int], order: list[int] | None = None, **changes: Any) -> RawData:
     order = list(range(len(values))) if order is None else order
     table = pd.DataFrame({"a": values, "b": [f"t{value % 3}" for value in values]}).iloc[order].reset_index(drop=True)
-    targets = np.array([str(value % 2) for value in values], object)[order]
-    return RawData(**{"inputs": table, "targets": targets, "task": "classification", **changes})
+    target = RawTarget("y", "classification", np.array([value % 2 for value in values], np.int32)[order], ("0", "1"))
+    return RawData(**{"inputs": table, "targets": (target,), **changes})
 
 
 @given(st.lists(st.integers(0, 30), min_size=2, max_size=30), st.randoms(use_true_random=False))
@@ -196,11 +195,16 @@ def test_the_fingerprint_ignores_the_order_of_rows(values: list[int], random: An
 def test_the_fingerprint_sees_every_change() -> None:
     values = [1, 2, 3, 4, 5, 6]
     data = table_data(values)
+    (target,) = data.targets
     others = [
         table_data([*values, 6]),
         table_data([1, 2, 3, 4, 5, 8]),
-        table_data(values, targets=data.targets[::-1]),
-        table_data(values, target="other"),
+        table_data(values, targets=(replace(target, values=target.values[::-1]),)),
+        table_data(values, targets=(replace(target, name="other"),)),
+        table_data(values, targets=(replace(target, weight=2.0),)),
+        table_data(values, targets=(target, replace(target, name="other"))),
+        table_data(values, balance=True),
+        table_data(values, weight=np.array([1, 2, 1, 1, 1, 1], np.float32)),
         table_data(values, groups=pd.Series([1, 1, 2, 2, 3, 3])),
         table_data(values, groups=pd.Series([1, 1, 2, 2, 3, 4])),
         table_data(values, test=data),
@@ -211,8 +215,13 @@ def test_the_fingerprint_sees_every_change() -> None:
     assert all(len(each) == 16 and int(each, 16) >= 0 for each in prints)
 
 
-def test_content_given_by_the_reader_is_used() -> None:
-    content = np.array([5, 6], np.uint64)
-    raw = RawData(np.zeros((2, 2, 2, 1), np.uint8), np.zeros(2), "regression", content=content)
-    np.testing.assert_array_equal(content_hashes(raw), content)
-    assert SPLITS == ("train", "validation", "test")
+def test_the_steps_of_an_example_count_in_their_order() -> None:
+    def data(values: list[float], lengths: list[int]) -> RawData:
+        return RawData(Sequences(np.array(lengths), pd.DataFrame({"a": values})), ())
+
+    prints = [
+        fingerprint(data(*each))
+        for each in [([1, 2, 3], [2, 1]), ([2, 1, 3], [2, 1]), ([1, 2, 3], [1, 2]), ([1, 2, 3], [3])]
+    ]
+    assert len(set(prints)) == 4
+    assert fingerprint(data([3, 1, 2], [1, 2])) == prints[0]  # the same examples in another order

@@ -26,6 +26,7 @@ def loaded_after(code: str) -> set[str]:
         "import msearch_core.session, msearch_core.training.trainer, msearch_core.training.finishing",
         "import search_spaces.tabular, search_spaces.image",
         "import flows.launch, flows.lifeline",
+        "import msearch_core.report.writing, msearch_core.report.compare, msearch_core.report.groups",
     ],
 )
 def test_front_doors_are_light(code: str) -> None:

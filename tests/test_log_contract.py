@@ -18,6 +18,7 @@ from msearch_core.trial import SCHEMA, Trial, UndecodableError, from_parquet, fr
 from msearch_core.trial_log import RunRecord, SearchRecord, TrialLog, layout
 from msearch_core.trial_log.check import Checker
 from msearch_core.trial_log.claims import Claims
+from msearch_core.trial_log.reader import Reader
 from msearch_core.trial_log.store import ObjectStore, open_store
 
 
@@ -142,6 +143,14 @@ class TestTrialLog:
         frame = read_plainly(TrialLog(log_url))
         assert sorted(frame["uid"]) == [f"0001-{slot:06d}" for slot in range(1, 41)]
 
+    def test_a_chunk_that_a_listing_passed_over_is_read_all_the_same(self, log_url: str) -> None:
+        log = TrialLog(log_url)
+        for slot in range(1, 4):
+            log.append(trial(slot))
+        reader = Reader(log.store)
+        reader.take_in([], [layout.chunk_file(3)])  # a folder that grows while it is listed can look like this
+        assert reader.take().column("uid").to_pylist() == [f"0001-{slot:06d}" for slot in range(1, 4)]
+
     def test_undecodable_results_are_void_and_foreign_files_ignored(self, log_url: str) -> None:
         log = TrialLog(log_url)
         log.append(trial(1))
@@ -215,8 +224,9 @@ class LosesReplies:
         self._fs.pipe_file(path, data, mode=mode)
 
 
-def test_a_write_whose_reply_was_lost_is_known_as_ones_own(gcs_bucket: str) -> None:
-    store = open_store(f"{gcs_bucket}/{uuid.uuid4().hex}")
+@pytest.mark.parametrize("kind", ["gcs", "s3"])
+def test_a_write_whose_reply_was_lost_is_known_as_ones_own(kind: str, request: pytest.FixtureRequest) -> None:
+    store = open_store(f"{request.getfixturevalue(f'{kind}_bucket')}/{uuid.uuid4().hex}")
     forgetful = ObjectStore(LosesReplies(store.fs), store.root)
     assert forgetful.create("claim", b"mine")
     assert not forgetful.create("claim", b"another's")

@@ -1,4 +1,4 @@
-"""The short form of ``benchmarks/log_faults.py``: nothing is lost or doubled, whoever is killed."""
+"""The short form of ``benchmarks.log_faults``: nothing is lost or doubled, whoever is killed."""
 
 from pathlib import Path
 

@@ -4,14 +4,17 @@ import dataclasses
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from msearch_core.config import make_config
+from msearch_core.errors import UserError
 from msearch_core.session import Session, join
 from msearch_core.space import Architecture, Choice, Proposal, SearchSpace
+from msearch_core.training.limits import excess, limits_of
 from msearch_core.training.proposing import MAX_REDRAWS, Proposer, Refusal
 from msearch_core.training.rows import make_row
-from msearch_core.training.spec import TrialResult
+from msearch_core.training.spec import CountResult, TrialResult
 from msearch_core.trial import Trial
 from msearch_core.trial_log import MAX_ATTEMPTS, Claim, Identity, StopRecord, layout
 from tests.test_board import identity
@@ -76,6 +79,18 @@ def test_racing_trainers_spend_the_budget_exactly(session: Session) -> None:
     assert len({claim.key for claim in claims}) == 8
     frame = session.log.trials()
     assert sorted(frame["slot"]) == list(range(1, 9))
+
+
+def test_living_trainers_begin_with_slots_of_their_own(session: Session) -> None:
+    for name in "abc":
+        session.log.store.create(layout.heartbeat_file(f"{name}-1-abc", 0), b"")
+    trainers = [proposer(session, name) for name in "abc"]  # all look before any claims
+    assert [(claim := trainer.next()) and claim.uid for trainer in trainers] == [
+        f"0001-{slot:06d}" for slot in (1, 2, 3)
+    ]
+    alone = proposer(session, "d")
+    assert (claim := alone.next())
+    assert claim.uid == "0001-000004"
 
 
 def test_constraints_are_redrawn(session: Session) -> None:
@@ -233,3 +248,52 @@ def test_a_new_run_begins_with_the_best_of_the_last_one(session: Session) -> Non
     assert (first["kind"], first["algorithm"], first["hyperparameters"]) == ("seed", "refresh", {"learning_rate": 0.01})
     assert third["algorithm"] == session.search.algorithm
     assert [claim.uid for claim in claims] == [f"0001-{slot:06d}" for slot in range(1, 9)], "they take no slot"
+
+
+def with_settings(session: Session, algorithm: str, **settings: object) -> Session:
+    search = dataclasses.replace(session.search, algorithm=algorithm, settings=session.search.settings | settings)
+    return dataclasses.replace(session, search=search)
+
+
+def test_an_algorithm_gets_the_options_of_the_search(session: Session) -> None:
+    always = with_settings(session, "coordinate_descent", algorithm_options={"random_probability": 1.0})
+    assert all(not claim.proposal["parents"] for claim in work(always, "a"))
+
+
+def test_options_that_the_algorithm_does_not_have_are_refused(session: Session) -> None:
+    wrong = with_settings(session, "random", algorithm_options={"population": 3})
+    with pytest.raises(UserError, match="random has no option 'population'"):
+        proposer(wrong).next()
+
+
+@pytest.mark.parametrize(("minimize", "parent"), [(None, "0001-000003"), ("parameters", "0001-000001")])
+def test_parents_come_from_the_front_of_score_and_cost(session: Session, minimize: str | None, parent: str) -> None:
+    options = {"beam_size": 1, "random_trials": 1, "random_probability": 0.0}
+    asked = with_settings(session, "coordinate_descent", algorithm_options=options, minimize=minimize)
+    trainer = proposer(asked)
+    # The first and the last are the ends of the front, of which the earlier comes first.
+    for score, parameters in ((0.5, 10), (0.4, 30), (0.9, 40)):
+        claim = trainer.next()
+        assert claim
+        result = TrialResult(status="completed", objective=score, steps=10, parameters=parameters)
+        assert session.log.append(make_row(asked, claim, trainer.me, result, cumulative_steps=10))
+        trainer.look()
+    proposal = next(trainer.proposals(8, np.random.default_rng(0)))
+    assert proposal.parents == (parent,)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({}, None),
+        ({"max_params": 1234, "max_flops": None}, None),
+        ({"max_params": 1000}, "1,234 parameters, 1,000 are allowed"),
+        ({"max_params": 9999, "max_flops": 5000}, "56,789 FLOPs an example, 5,000 are allowed"),
+        ({"max_bytes": 4000}, "4,936 bytes, 4,000 are allowed"),
+        ({"max_latency_ms": 0.25}, "1.23 ms a prediction, 0.25 are allowed"),
+    ],
+)
+def test_a_limit_that_is_broken_is_said(settings: dict[str, float | None], said: str | None) -> None:
+    cost = CountResult(parameters=1234, flops=56789, model_bytes=4936, latency_ms=1.2345)
+    assert excess(cost, limits_of({"steps": 3, **settings})) == said
+    assert excess(CountResult(), limits_of(settings)) is None

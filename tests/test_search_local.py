@@ -86,8 +86,8 @@ def check_lineage(frame: pd.DataFrame, steps: int) -> int:
         assert row["algorithm"] == "coordinate_descent"
         assert json.loads(row["mutation"])["change"] in ("deepen", "replace", "none")
         provenance = set(json.loads(row["inheritance"]).values())
-        assert provenance <= {"copied", "fresh"}
-        assert ("copied" in provenance) == (row["inherited_fraction"] > 0)
+        assert provenance <= {"copied", "morphed", "fresh"}
+        assert (provenance != {"fresh"}) == (row["inherited_fraction"] > 0)
         inherited = parent["cumulative_steps"] if row["inherited_fraction"] > 0 else 0
         assert row["cumulative_steps"] == row["steps"] + inherited
     strangers = frame[frame["parents"].map(len) == 0]

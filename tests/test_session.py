@@ -1,5 +1,6 @@
 """Joining a search: what is created, joined, extended or refused."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -124,6 +125,8 @@ def test_a_trainer_refuses_data_that_changed(table: Path) -> None:
         ({"algorithm": "random"}, "with algorithm coordinate_descent, not random"),
         ({"objective": "log_loss"}, "with objective accuracy, not log_loss"),
         ({"max_params": 10}, "with max-params None, not 10"),
+        ({"minimize": "flops"}, "with minimize None, not flops"),
+        ({"algorithm_options": {"beam_size": 2}}, "with algorithm-options None, not"),
     ],
 )
 def test_a_log_of_another_search_is_refused(table: Path, options: dict[str, object], message: str) -> None:
@@ -132,11 +135,48 @@ def test_a_log_of_another_search_is_refused(table: Path, options: dict[str, obje
         join(config(table, trials=5, **options))
 
 
+def test_a_log_begun_before_there_were_further_settings_still_opens(table: Path) -> None:
+    first = join(config(table, trials=5))
+    record = table.parent / "log" / layout.SEARCH
+    stored = json.loads(record.read_text())
+    stored["settings"] = {"steps": 500, "batch_size": 64, "max_params": None}
+    record.write_text(json.dumps(stored))
+    (run,) = (table.parent / "log" / "runs").glob("*.json")
+    stored = json.loads(run.read_text())
+    stored["data"] = {"data": str(table), "target": "y", "group": None, "test": None}
+    run.write_text(json.dumps(stored))
+    assert join(config(table, trials=5)).search.id == first.search.id
+    assert rejoin(first.log.url, "0001").problem == first.problem
+
+
+def test_several_targets_and_their_weights_reach_the_trainers(table: Path) -> None:
+    options = {"log": str(table.parent / "log"), "task_weight": {"b": 2}}
+    joined = join(make_config(data=str(table), target=["y", "b"], **options))
+    assert joined.search.objective == "mean_score"
+    assert joined.search.task == "classification+classification"
+    assert joined.space.heads == ("y", "b")
+    again = rejoin(joined.log.url, "0001")
+    assert again.problem == joined.problem
+    assert [target.weight for target in again.problem.targets] == [1.0, 2.0]
+
+
+def test_an_objective_and_a_source_of_the_users_own(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(table.parent)
+    monkeypatch.setenv("MSEARCH_CODE_PATH", str(table.parent))
+    (table.parent / "mine.py").write_text(
+        "import pandas as pd\ndef source(): return pd.read_csv('table.csv')\ndef score(y, outputs): return 0.0\n"
+    )
+    joined = join(make_config(data="mine.py:source", target="y", objective="mine.py:score"))
+    assert joined.search.objective == f"{table.parent}/mine.py:score"
+    assert joined.run.data["data"] == f"{table.parent}/mine.py:source"
+    assert joined.problem.input_shape == (2,)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"space": "nowhere"}, "no search space"),
-        ({"space": "image"}, "needs images and the data is a table"),
+        ({"space": "image"}, "needs image data and this is vector data; try --space tabular"),
         ({"objective": "beauty"}, "'beauty' is no objective of a classification"),
         ({"suggest": [["dense(units=1)"]]}, "is not valid in the space"),
     ],

@@ -11,10 +11,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from msearch_core.data.examples import RawData
+from msearch_core.data.audio import frames, front_end, log_mel
+from msearch_core.data.examples import RawData, RawTarget
 from msearch_core.data.prepare import prepare
 from msearch_core.data.preprocessing import encode, learn, to_model_inputs, width
 from msearch_core.data.problem import Problem
+from msearch_core.data.sequences import Sequences
 from msearch_core.data.source import load
 from msearch_core.errors import UserError
 
@@ -63,10 +65,10 @@ def reloaded(model: Any, folder: Path) -> Any:
 def test_layers_and_encoding_agree(tmp_path: Path, drawn: tuple[pd.DataFrame, pd.DataFrame]) -> None:
     seen, unseen = drawn
     try:
-        spec = learn(RawData(seen, np.zeros(ROWS), "regression"), np.arange(ROWS))
+        spec = learn(seen, np.arange(ROWS))
     except UserError:
         return  # there is nothing to learn from
-    problem = Problem("regression", "vector", (width(spec),), (), spec)
+    problem = Problem("vector", (width(spec),), spec, ())
     model = encoder(problem)
     again = reloaded(model, tmp_path)
     for table in (seen, unseen):
@@ -76,11 +78,80 @@ def test_layers_and_encoding_agree(tmp_path: Path, drawn: tuple[pd.DataFrame, pd
             assert not np.isnan(expected).any()
 
 
+def steps() -> Sequences:
+    rng = np.random.default_rng(0)
+    lengths = rng.integers(1, 8, 30)
+    count = int(lengths.sum())
+    table = pd.DataFrame(
+        {
+            "a b": rng.normal(size=count) * 100,
+            "kind": rng.choice(["x", "y", "z"], count),
+            "on": rng.random(count) > 0.5,
+        }
+    )
+    table.loc[rng.random(count) < 0.2, "a b"] = np.nan
+    table["kind"] = table["kind"].where(rng.random(count) < 0.8)
+    return Sequences(lengths.astype(np.int64), table)
+
+
+@pytest.mark.parametrize("columns", [["a b", "kind", "on"], ["kind"], ["a b"]], ids=lambda names: "+".join(names))
+def test_sequences(columns: list[str], tmp_path: Path) -> None:
+    """Missing values, unknown categories and ends are the same to the layers as to the encoding."""
+    whole = steps()
+    known = Sequences(whole.lengths, whole.steps[columns])
+    spec = learn(known, np.arange(20))
+    other = known.part(20, 30)
+    if "kind" in columns:
+        other = Sequences(other.lengths, other.steps.assign(kind=other.steps["kind"].replace("x", "new")))
+    problem = Problem("sequence", (spec["time"], width(spec)), spec, ())
+    model = encoder(problem)
+    for each in (model, reloaded(model, tmp_path)):
+        for part in (known, other):
+            expected = encode(spec, part)
+            assert np.isnan(expected).any()
+            np.testing.assert_allclose(each(to_model_inputs(problem, part)), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.fixture
+def sounds() -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(0)
+    time = np.arange(8000) / 8000
+    speech = np.convolve(rng.normal(size=8300), np.hanning(300), "valid")[:8000] * np.abs(np.sin(6 * time))
+    return {
+        "speech": (speech / np.abs(speech).max()).astype(np.float32),
+        "tone": np.sin(2 * np.pi * 440 * time[:5000]).astype(np.float32),
+        "faint": (1e-3 * np.sin(2 * np.pi * 3000 * time[:6000])).astype(np.float32),
+        "noise": rng.uniform(-1, 1, 4321).astype(np.float32),
+        "square": np.sign(np.sin(2 * np.pi * 100 * time[:7999])).astype(np.float32),
+        "silence": np.zeros(3000, np.float32),
+        "one frame": rng.uniform(-1, 1, 200).astype(np.float32),
+    }
+
+
+def test_sound(sounds: dict[str, np.ndarray], tmp_path: Path) -> None:
+    """The layers' log-mel spectrogram is NumPy's, whatever comes after a sound's end, and loads without own classes."""
+    rng = np.random.default_rng(1)
+    spec = front_end(8000, np.array([len(sound) for sound in sounds.values()]))
+    spec |= {"mean": rng.normal(size=40).tolist(), "deviation": rng.uniform(1, 2, 40).tolist()}
+    problem = Problem("sequence", (frames(spec, spec["samples"]), 40), spec, ())
+    model = encoder(problem)
+    raw = np.full((len(sounds), spec["samples"]), np.nan, np.float32)
+    for row, sound in enumerate(sounds.values()):
+        raw[row, : len(sound)] = sound
+    for each in (model, reloaded(model, tmp_path)):
+        for name, encoded in zip(sounds, each(raw).numpy(), strict=True):
+            expected = (log_mel(spec, sounds[name]) - np.array(spec["mean"])) / np.array(spec["deviation"])
+            np.testing.assert_allclose(encoded[: len(expected)], expected, atol=1e-3, err_msg=name)
+            assert np.isnan(encoded[len(expected) :]).all()
+    assert model.count_params() > 0
+    assert model.trainable_variables == []
+
+
 def test_a_saved_model_of_many_columns_predicts_from_raw_rows(tmp_path: Path) -> None:
     raw = load("breast_cancer")
     assert isinstance(raw.inputs, pd.DataFrame)
     table = raw.inputs.assign(size=np.where(raw.inputs["mean area"] > 600, "large", "small"))
-    problem = prepare(RawData(table, raw.targets, "classification"), 0).problem
+    problem = prepare(RawData(table, raw.targets), 0).problem
     model = reloaded(encoder(problem), tmp_path)
     names = [tensor.name for tensor in model.inputs]
     assert "input_mean_radius" in names
@@ -92,7 +163,8 @@ def test_a_saved_model_of_many_columns_predicts_from_raw_rows(tmp_path: Path) ->
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 def test_images_pass_as_they_are(dtype: Any, tmp_path: Path) -> None:
     images = np.random.default_rng(0).integers(0, 255, (20, 4, 3, 3)).astype(dtype)
-    problem = prepare(RawData(images, np.linspace(0, 1, 20), "regression"), 0).problem
+    target = RawTarget("y", "regression", np.linspace(0, 1, 20))
+    problem = prepare(RawData(images, (target,)), 0).problem
     model = reloaded(encoder(problem), tmp_path)
     inputs = to_model_inputs(problem, images)
     assert model(inputs).numpy().dtype == dtype

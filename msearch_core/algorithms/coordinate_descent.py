@@ -7,77 +7,52 @@ one, and starts from its parent's weights.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from msearch_core.algorithms import random_search
 from msearch_core.algorithms.history import Outcome, best
-from msearch_core.space import Architecture, Proposal, SearchSpace, Value
-
-BEAM_SIZE = 3
-"""A parent is drawn from this many of the best trials."""
-RANDOM_TRIALS = 4
-"""This many random trials come before the first descent."""
-TRIALS_PER_DEPTH = 5
-"""The allowed depth grows by one with each so many trials."""
-RANDOM_PROBABILITY = 0.1
-"""Share of proposals that ignore the history."""
-DEEPEN_PROBABILITY = 0.4
-"""Share of mutations that add a block, where depth allows."""
-TUNE_PROBABILITY = 0.5
-"""Share of mutations that also redraw one hyperparameter."""
+from msearch_core.algorithms.mutation import draw_kinds, mutate, tune
+from msearch_core.space import Proposal, SearchSpace
 
 
 def propose(
-    history: Sequence[Outcome], pending: Sequence[Proposal], space: SearchSpace, rng: np.random.Generator
+    history: Sequence[Outcome],
+    pending: Sequence[Proposal],
+    space: SearchSpace,
+    rng: np.random.Generator,
+    *,
+    beam_size: int = 3,
+    random_trials: int = 4,
+    trials_per_depth: int = 5,
+    random_probability: float = 0.1,
+    deepen_probability: float = 0.4,
+    tune_probability: float = 0.5,
 ) -> Proposal:
-    """Mutate one of the best trials; at random while there are too few."""
-    beam = best(history, BEAM_SIZE)
+    """Mutate one of the best trials; at random while there are too few.
+
+    Args:
+        history: the finished trials.
+        pending: what others are trying.
+        space: what may be proposed.
+        rng: the only source of chance.
+        beam_size: a parent is drawn from this many of the best trials.
+        random_trials: so many random trials come before the first descent.
+        trials_per_depth: the allowed depth grows by one with each so many trials.
+        random_probability: share of proposals that ignore the history.
+        deepen_probability: share of mutations that add a block, where depth allows.
+        tune_probability: share of mutations that also change one hyperparameter.
+    """
+    beam = best(history, beam_size)
     made = len(history) + len(pending)
-    if not beam or made < RANDOM_TRIALS or rng.random() < RANDOM_PROBABILITY:
+    if not beam or made < random_trials or rng.random() < random_probability:
         return random_search.propose(history, pending, space, rng)
     parent = beam[int(rng.integers(len(beam)))]
+    allowed = max(2, space.min_depth) + made // trials_per_depth
+    kinds = draw_kinds(len(parent.architecture), allowed, deepen_probability, 0.0, rng)
     under_way = {proposal.architecture for proposal in pending}
-    architecture, mutation = _mutate(parent.architecture, _allowed_depth(space, made), under_way, space, rng)
-    hyperparameters, tuned = _tune(parent, architecture == parent.architecture, space, rng)
+    architecture, mutation = mutate(parent.architecture, kinds, space, rng, under_way)
+    unchanged = architecture == parent.architecture
+    hyperparameters, tuned = tune(parent.hyperparameters, space, rng, 1.0 if unchanged else tune_probability)
     return Proposal(architecture, hyperparameters, parents=(parent.uid,), mutation=mutation | tuned)
-
-
-def _allowed_depth(space: SearchSpace, trials: int) -> int:
-    return min(space.max_depth, max(2, space.min_depth) + trials // TRIALS_PER_DEPTH)
-
-
-def _mutate(
-    parent: Architecture, depth: int, under_way: set[Architecture], space: SearchSpace, rng: np.random.Generator
-) -> tuple[Architecture, dict[str, Value]]:
-    """Deepen or replace in a random place; the parent itself where no place allows either."""
-    deepen = len(parent) < depth and rng.random() < DEEPEN_PROBABILITY
-    for kind in ("deepen", "replace") if deepen else ("replace",):
-        for position, candidates in _children(kind, parent, space, rng):
-            fresh = [candidate for candidate in candidates if candidate not in under_way]
-            if fresh:
-                child = fresh[int(rng.integers(len(fresh)))]
-                return child, {"change": kind, "position": position, "block": child[position]}
-    return parent, {"change": "none"}
-
-
-def _children(
-    kind: str, parent: Architecture, space: SearchSpace, rng: np.random.Generator
-) -> Iterator[tuple[int, list[Architecture]]]:
-    neighbours = space.insertions if kind == "deepen" else space.replacements
-    places = len(parent) + 1 if kind == "deepen" else len(parent)
-    for position in rng.permutation(places):
-        yield int(position), neighbours(parent, int(position))
-
-
-def _tune(
-    parent: Outcome, must: bool, space: SearchSpace, rng: np.random.Generator
-) -> tuple[dict[str, Value], dict[str, Value]]:
-    """The parent's hyperparameters with at most one drawn anew."""
-    values = {**space.random_hyperparameters(rng), **parent.hyperparameters}
-    if not values or not (must or rng.random() < TUNE_PROBABILITY):
-        return values, {}
-    name = sorted(space.hyperparameters)[int(rng.integers(len(space.hyperparameters)))]
-    values[name] = space.hyperparameters[name].sample(rng)
-    return values, {"hyperparameter": name}

@@ -1,23 +1,35 @@
-"""What an algorithm may know of the past, in the smallest form."""
+"""What an algorithm may know of the past, in the smallest form, and which trials are the best of it."""
 
 from __future__ import annotations
 
+import heapq
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, get_args
 
+import numpy as np
 import pyarrow as pa
 
 from msearch_core.space import Architecture, Value
 
 COLUMNS = (
     "uid", "run", "kind", "status", "objective", "direction", "metrics", "architecture", "hyperparameters",
-    "parameters", "weights", "cumulative_steps", "steps",
+    "parameters", "flops", "latency_ms", "model_bytes", "weights", "predictions", "cumulative_steps", "steps", "curve",
+    "mutation",
 )  # fmt: skip
 """The columns of the trial log that a history is made from."""
-LOSSES = ("log_loss", "rmse")
+LOSSES = ("log_loss", "rmse", "loss")
 """Metrics that tell trials with equal objectives apart; less is better."""
+
+Cost = Literal["parameters", "flops", "latency_ms", "model_bytes"]
+COSTS: tuple[Cost, ...] = get_args(Cost)
+"""What may be minimised beside the score."""
+
+
+RANKED = 1000
+"""How many trials are ranked where a cost counts beside the score."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +45,13 @@ class Outcome:
         parameters: the number of trainable parameters, where it was built.
         weights: path of the weights in the log, where it was trained.
         cumulative_steps: gradient steps of the trial and its ancestors.
+        flops: multiplications and additions of one prediction.
+        latency_ms: time of one prediction.
+        model_bytes: size of the weights.
+        kind: as in the row.
+        predictions: path of the validation outputs in the log.
+        curve: the objective at evenly spaced steps, in its own sign.
+        members: of an ensemble, the shares of the trials that it is made of, by uid.
     """
 
     uid: str
@@ -43,6 +62,13 @@ class Outcome:
     parameters: int | None
     weights: str | None
     cumulative_steps: int
+    flops: int | None = None
+    latency_ms: float | None = None
+    model_bytes: int | None = None
+    kind: str = "search"
+    predictions: str | None = None
+    curve: tuple[float, ...] = ()
+    members: Mapping[str, float] = field(default_factory=dict)
 
 
 def outcomes(table: pa.Table, run: str) -> list[Outcome]:
@@ -52,9 +78,8 @@ def outcomes(table: pa.Table, run: str) -> list[Outcome]:
         table: rows with at least the columns ``COLUMNS``.
         run: scores of other runs were made on other data and cannot be compared.
     """
-    return [
-        _outcome(row) for row in table.select(list(COLUMNS)).to_pylist() if row["run"] == run and row["architecture"]
-    ]
+    rows = table.select(list(COLUMNS)).to_pylist()
+    return [_outcome(row) for row in rows if row["run"] == run and (row["architecture"] or row["kind"] == "ensemble")]
 
 
 def _outcome(row: Mapping[str, Any]) -> Outcome:
@@ -66,15 +91,92 @@ def _outcome(row: Mapping[str, Any]) -> Outcome:
         uid=row["uid"],
         score=sign * row["objective"] if usable else None,
         tie_break=-loss,
-        architecture=tuple(row["architecture"]),
+        architecture=tuple(row["architecture"] or ()),
         hyperparameters=json.loads(row["hyperparameters"] or "{}"),
-        parameters=row["parameters"],
         weights=row["weights"],
         cumulative_steps=row["cumulative_steps"] or row["steps"] or 0,
+        **{cost: row[cost] for cost in COSTS},
+        kind=row["kind"],
+        predictions=row["predictions"],
+        curve=tuple(row["curve"] or ()),
+        members=json.loads(row["mutation"] or "{}").get("members", {}) if row["kind"] == "ensemble" else {},
     )
 
 
 def best(history: Iterable[Outcome], count: int) -> list[Outcome]:
     """The best trials that have a score, best first; of equals, the earlier in the history."""
-    scored = [(outcome.score, outcome.tie_break, outcome) for outcome in history if outcome.score is not None]
-    return [outcome for *_, outcome in sorted(scored, key=lambda each: each[:2], reverse=True)[:count]]
+    scored = (outcome for outcome in history if outcome.score is not None)
+    return heapq.nlargest(count, scored, key=lambda outcome: (outcome.score, outcome.tie_break))
+
+
+def pareto_front(history: Iterable[Outcome], cost: Cost) -> list[Outcome]:
+    """The trials that no other one beats in both score and cost, cheapest first; of equals, the earlier one.
+
+    The best score of all is the last of them: it stays the search's winner, and the front shows what a smaller or
+    faster model would give up.
+
+    Args:
+        history: trials without a score or without the cost are passed over.
+        cost: what counts beside the score; less is better.
+    """
+    measured = [each for each in history if each.score is not None and getattr(each, cost) is not None]
+    front: list[Outcome] = []
+    for outcome in sorted(measured, key=lambda each: (getattr(each, cost), -(each.score or 0.0), -each.tie_break)):
+        if not front or (outcome.score or 0.0) > (front[-1].score or 0.0):
+            front.append(outcome)
+    return front
+
+
+def ranked_by_front(history: Sequence[Outcome], cost: Cost) -> list[Outcome]:
+    """The same trials, scored by what they contribute to the trade-off between score and cost.
+
+    Non-dominated sorting, then crowding distance within a front (NSGA-II; Deb et al. 2002). An algorithm that is
+    given this history approaches the Pareto front without knowing of it. The first thousand get new scores, higher
+    than any score was, the sparsest part of the first front the highest; the others stay as they are, below them.
+
+    Args:
+        history: of the scored trials, those whose cost is unknown come last.
+        cost: what counts beside the score; less is better.
+    """
+    places = [place for place, outcome in enumerate(history) if outcome.score is not None]
+    ranked = list(history)
+    if not places:
+        return ranked
+    scores = np.array([history[place].score for place in places], float)
+    costs = np.array([np.inf if (found := getattr(history[place], cost)) is None else found for place in places], float)
+    fronts = _fronts(scores, costs)
+    order = np.lexsort((-_crowding(scores, costs, fronts), fronts))[:RANKED]
+    highest = float(scores.max())
+    for rank, number in enumerate(order.tolist()):
+        score = highest + (1.0 + abs(highest)) * (1.0 - rank / RANKED)
+        ranked[places[number]] = replace(history[places[number]], score=score)
+    return ranked
+
+
+def _fronts(scores: np.ndarray, costs: np.ndarray) -> np.ndarray:
+    """The number of each trial's front, from 0. In order of score, a front is left by whoever costs more than it."""
+    fronts = np.zeros(len(scores), int)
+    cheapest: list[float] = []  # by front, of the trials so far; ascending
+    last, front = None, 0
+    order = np.lexsort((costs, -scores))
+    for place, point in zip(
+        order.tolist(), zip(scores[order].tolist(), costs[order].tolist(), strict=True), strict=True
+    ):
+        if point != last:
+            front = bisect_right(cheapest, point[1])
+            cheapest[front : front + 1] = [point[1]]
+        fronts[place], last = front, point
+    return fronts
+
+
+def _crowding(scores: np.ndarray, costs: np.ndarray, fronts: np.ndarray) -> np.ndarray:
+    """How far each trial's neighbours in its front are apart, in shares of the whole range; infinite at its ends."""
+    order = np.lexsort((scores, fronts))
+    gaps = np.full(len(scores), np.inf)
+    inner = np.flatnonzero(fronts[order][2:] == fronts[order][:-2]) + 1
+    total = np.zeros(len(inner))
+    for values in (scores, np.where(np.isfinite(costs), costs, costs[np.isfinite(costs)].max(initial=0.0))):
+        span = np.ptp(values) or 1.0
+        total += np.abs(values[order][inner + 1] - values[order][inner - 1]) / span
+    gaps[order[inner]] = total
+    return gaps

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from msearch_core.blocks.layers import average_pooled, max_pooled
 from msearch_core.space import IMAGE, block
 
 
 @block(takes=IMAGE)
 def max_pool(inputs: Any, name: str, *, stride: int = 2) -> Any:
     """The greatest value of each square of ``stride`` pixels a side."""
-    import keras
-
-    return keras.layers.MaxPooling2D(stride, padding="same", name=f"{name}_pool")(inputs)
+    return max_pooled(inputs, f"{name}_pool", stride=stride)
 
 
 @block(takes=IMAGE)
 def average_pool(inputs: Any, name: str, *, stride: int = 2) -> Any:
     """The mean of each square of ``stride`` pixels a side."""
-    import keras
-
-    return keras.layers.AveragePooling2D(stride, padding="same", name=f"{name}_pool")(inputs)
+    return average_pooled(inputs, f"{name}_pool", stride=stride)

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from msearch_core.data.examples import Inputs
+from msearch_core.data.sequences import Sequences
 
 _INCREMENT = 0x9E3779B97F4A7C15
 
@@ -66,16 +67,41 @@ def hash_examples(inputs: Inputs) -> np.ndarray:
     """Hash the content of each example; the order of a table's columns does not matter.
 
     Args:
-        inputs: a table, or an array whose first axis runs over the examples.
+        inputs: ``n`` examples of any kind.
 
     Returns:
         ``uint64 (n,)``.
     """
     if isinstance(inputs, np.ndarray):
-        rows = np.ascontiguousarray(inputs.astype(inputs.dtype.newbyteorder("<"), copy=False))
-        return np.fromiter((hash_bytes(row.tobytes()) for row in rows), np.uint64, len(rows))
-    total = np.zeros(len(inputs), np.uint64)
-    for name, values in inputs.items():
+        rows = (row.astype(row.dtype.newbyteorder("<"), copy=False) for row in inputs)
+        return np.fromiter((hash_bytes(row.tobytes()) for row in rows), np.uint64, len(inputs))
+    if isinstance(inputs, pd.DataFrame):
+        return _hash_rows(inputs)
+    if isinstance(inputs, Sequences):
+        return hash_steps(_hash_rows(inputs.steps), inputs.lengths)
+    return inputs.content
+
+
+def hash_steps(steps: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Hash what consists of steps, whose order matters.
+
+    Args:
+        steps: ``uint64 (steps,)``, the hashes of the steps of all examples, one example after the other.
+        lengths: ``int64 (n,)``, how many steps each example has.
+
+    Returns:
+        ``uint64 (n,)``.
+    """
+    starts = np.cumsum(lengths) - lengths
+    place = (np.arange(len(steps)) - np.repeat(starts, lengths) + 1).astype(np.uint64)
+    placed = np.append(mix(steps ^ (place * np.uint64(_INCREMENT))), np.uint64(0))
+    totals = np.add.reduceat(placed, starts) if len(starts) else placed[:0]
+    return mix(np.where(lengths > 0, totals, np.uint64(0)))
+
+
+def _hash_rows(table: pd.DataFrame) -> np.ndarray:
+    total = np.zeros(len(table), np.uint64)
+    for name, values in table.items():
         hashes = hash_values(values)
         total += np.where(hashes == 0, np.uint64(0), mix(hashes ^ np.uint64(hash_bytes(str(name).encode()))))
     return mix(total)

@@ -11,6 +11,7 @@ from msearch_core.data.examples import Examples
 from msearch_core.errors import UserError
 
 NAMES = ("breast_cancer", "diabetes", "digits", "iris", "wine")
+TARGET = "target"
 
 
 def read(name: str) -> Examples:
@@ -29,10 +30,10 @@ def read(name: str) -> Examples:
     bunch = getattr(datasets, f"load_{name}")()
     if name == "digits":
         images = bunch.images[..., np.newaxis].astype(np.uint8)
-        return Examples(images, "target", pd.Series(bunch.target, name="target"))
+        return Examples(images, {TARGET: pd.Series(bunch.target, name=TARGET)})
     table = pd.DataFrame(bunch.data, columns=[str(each) for each in bunch.feature_names])
     values = bunch.target if name == "diabetes" else np.asarray(bunch.target_names, object)[bunch.target]
-    return Examples(table, "target", pd.Series(values, name="target"))
+    return Examples(table, {TARGET: pd.Series(values, name=TARGET)})
 
 
 def unknown(data: str) -> UserError:
@@ -41,5 +42,5 @@ def unknown(data: str) -> UserError:
     hint = f"did you mean {' or '.join(close)}? " if close else ""
     return UserError(
         f"there is no data called {data!r}; {hint}Give one of {', '.join(NAMES)}, a .csv, .parquet or .npz file, "
-        "or a folder of class folders with images"
+        "a folder of class folders with images or WAV files, or your own source.py:attribute"
     )

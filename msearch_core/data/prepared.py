@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from msearch_core.data.problem import SPLITS, Problem, Split
+from msearch_core.data.problem import SPLITS, Problem, Split, Target
 
 _PROBLEM = "problem.json"
 
@@ -32,17 +32,27 @@ class PreparedData:
     fingerprint: str
 
 
+def inputs_file(folder: Path, split: str) -> Path:
+    """Where the encoded inputs of a split are."""
+    return folder / f"{split}_x.npy"
+
+
 def save(prepared: PreparedData, folder: Path) -> None:
-    """Write ``problem.json`` and ``<split>_x.npy``, ``<split>_y.npy`` into a new or empty folder.
+    """Write ``problem.json``, and for each split ``<split>_x.npy``, ``<split>_y<i>.npy`` for the targets in their order
+    and, where examples have weights, ``<split>_weight.npy``.
 
     Args:
-        prepared: the data.
+        prepared: the data. Inputs that are memory-mapped from their place in the folder are left as they are.
         folder: where to; made if it does not exist.
-    """
+    """  # noqa: D205
     folder.mkdir(parents=True, exist_ok=True)
     for name, split in prepared.splits.items():
-        np.save(folder / f"{name}_x.npy", split.x, allow_pickle=False)
-        np.save(folder / f"{name}_y.npy", split.y, allow_pickle=False)
+        if getattr(split.x, "filename", None) != inputs_file(folder, name):
+            np.save(inputs_file(folder, name), split.x, allow_pickle=False)
+        for number, target in enumerate(prepared.problem.targets):
+            np.save(folder / f"{name}_y{number}.npy", split.y[target.name], allow_pickle=False)
+        if split.weight is not None:
+            np.save(folder / f"{name}_weight.npy", split.weight, allow_pickle=False)
     record = {**asdict(prepared.problem), "moved": dict(prepared.moved), "fingerprint": prepared.fingerprint}
     (folder / _PROBLEM).write_text(json.dumps(record, ensure_ascii=False, allow_nan=False), encoding="utf-8")
 
@@ -54,14 +64,35 @@ def open_prepared(folder: Path) -> PreparedData:
         folder: where it is. ``problem.json`` holds the problem's fields, and may hold ``moved`` and ``fingerprint``.
     """
     record = json.loads((folder / _PROBLEM).read_text(encoding="utf-8"))
-    splits = {
-        name: Split(*(np.load(folder / f"{name}_{part}.npy", mmap_mode="r", allow_pickle=False) for part in "xy"))
-        for name in SPLITS
-    }
-    return PreparedData(problem_from_json(record), splits, record.get("moved", {}), record.get("fingerprint", ""))
+    problem = problem_from_json(record)
+    splits = {name: _open_split(folder, name, problem) for name in SPLITS}
+    return PreparedData(problem, splits, record.get("moved", {}), record.get("fingerprint", ""))
 
 
 def problem_from_json(record: Mapping[str, Any]) -> Problem:
     """The problem whose fields a JSON object holds, perhaps among others."""
-    own = {field.name: record[field.name] for field in fields(Problem)}
-    return Problem(**{**own, "input_shape": tuple(own["input_shape"]), "labels": tuple(own["labels"])})
+    return Problem(
+        input=record["input"],
+        input_shape=tuple(record["input_shape"]),
+        preprocessing=record["preprocessing"],
+        targets=tuple(_target(each) for each in record["targets"]),
+    )
+
+
+def _target(record: Mapping[str, Any]) -> Target:
+    own: dict[str, Any] = {field.name: record[field.name] for field in fields(Target) if field.name in record}
+    return Target(**{**own, "labels": tuple(own["labels"]), "class_weights": tuple(own["class_weights"])})
+
+
+def _open_split(folder: Path, name: str, problem: Problem) -> Split:
+    weight = folder / f"{name}_weight.npy"
+    return Split(
+        x=_open(inputs_file(folder, name)),
+        y={target.name: _open(folder / f"{name}_y{number}.npy") for number, target in enumerate(problem.targets)},
+        weight=_open(weight) if weight.exists() else None,
+    )
+
+
+def _open(path: Path) -> np.ndarray:
+    array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+    return array

@@ -5,72 +5,102 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from msearch_core.data.columns import is_boolean, is_date, is_number, to_days, to_numbers, to_texts
-from msearch_core.data.examples import Inputs, RawData
+from msearch_core.data.audio import Clips, frames, front_end, log_mel
+from msearch_core.data.examples import Inputs
+from msearch_core.data.features import (
+    MAX_CATEGORIES,
+    MISSING_TEXT,
+    NUMERIC,
+    SEQUENCE_INPUT,
+    encode_rows,
+    learn_columns,
+    raw_columns,
+    width,
+)
+from msearch_core.data.images import Pictures
 from msearch_core.data.problem import Problem
-from msearch_core.errors import UserError
+from msearch_core.data.sequences import MAX_STEPS, Sequences, padded
 
-MAX_CATEGORIES = 100
-MIN_COUNT = 2
-MAX_DISTINCT = 0.9
-NUMERIC = ("number", "boolean", "date")
+__all__ = [
+    "MAX_CATEGORIES",
+    "MISSING_TEXT",
+    "NUMERIC",
+    "SEQUENCE_INPUT",
+    "encode",
+    "encode_batches",
+    "image_moments",
+    "input_shape",
+    "learn",
+    "to_model_inputs",
+    "width",
+]
 
 _CHUNK = 1024
+_CHUNK_VALUES = 1 << 21
+_ROWS = 65536
 
 
-def learn(raw: RawData, rows: np.ndarray) -> dict[str, Any]:
+def learn(inputs: Inputs, rows: np.ndarray) -> dict[str, Any]:
     """Learn the preprocessing from some of the examples.
 
     Of a table, empty and constant columns are dropped, and texts of which more than 90 % differ. Numbers, truth values
     and dates (as days since 1970) are standardised; a missing one becomes the mean, and gets a feature of its own if
     any was missing here. Other columns are one-hot encoded: the 100 most frequent categories that occur at least twice,
-    among them the empty text for a missing value, and one feature for all others. For images, mean and variance of each
-    channel are learned; the encoded image stays as it is.
+    among them the empty text for a missing value, and one feature for all others. The features of a sequence's steps
+    are treated alike, except that none gets a feature for being missing and no number is dropped. The mel bands of a
+    sound are standardised. An encoded image stays as it is; `image_moments` measures its channels.
 
     Args:
-        raw: the data.
-        rows: integers ``(train,)``, the examples to learn from.
+        inputs: the examples.
+        rows: integers ``(train,)``, those to learn from.
 
     Returns:
-        For a table: ``kind`` ``"table"``, ``columns`` (each with ``name``, ``input``, ``kind`` and what was learned)
-        and ``dropped`` (the reason by column). For images: ``kind`` ``"image"``, ``dtype``, ``mean`` and ``variance``.
+        ``kind``, and for a ``"table"`` or a ``"sequence"``: ``columns`` (each with ``name``, ``input``, ``kind`` and
+        what was learned) and ``dropped`` (the reason by column); ``time``, the steps of a sequence. For an ``"image"``:
+        ``dtype``. For ``"audio"``: what `msearch_core.data.audio.front_end` returns, ``mean`` and ``deviation``.
 
     Raises:
         UserError: no column is left, or a value cannot be used.
     """
-    if isinstance(raw.inputs, np.ndarray):
-        mean, variance = _moments(raw.inputs, rows)
-        return {"kind": "image", "dtype": str(raw.inputs.dtype), "mean": mean.tolist(), "variance": variance.tolist()}
-    table = raw.inputs.iloc[rows]
-    columns: list[dict[str, Any]] = []
-    dropped: dict[str, str] = {}
-    for name in sorted(map(str, table)):
-        learned = _learn_column(table[name])
-        if isinstance(learned, str):
-            dropped[name] = learned
-        else:
-            taken = {column["input"] for column in columns}
-            columns.append({"name": name, "input": _input_name(name, taken), **learned})
-    if not columns:
-        raise UserError(
-            "no column is left to learn from: " + "; ".join(f"{name!r} {why}" for name, why in dropped.items())
-        )
-    return {"kind": "table", "columns": columns, "dropped": dropped}
+    if isinstance(inputs, pd.DataFrame):
+        return {"kind": "table", **learn_columns(inputs.iloc[rows])}
+    if isinstance(inputs, Sequences):
+        steps = inputs.steps.iloc[inputs.step_numbers(rows)]
+        time = int(min(inputs.lengths[rows].max(), MAX_STEPS))
+        return {"kind": "sequence", **learn_columns(steps, of_steps=True), "time": time}
+    if isinstance(inputs, Clips):
+        return _learn_sound(inputs, rows)
+    return {"kind": "image", "dtype": str(inputs.dtype)}
 
 
-def width(spec: Mapping[str, Any]) -> int:
-    """The number of features that a table is encoded into."""
-    return sum(
-        1 + column["indicator"] if column["kind"] in NUMERIC else 1 + len(column["vocabulary"])
-        for column in spec["columns"]
-    )
+def image_moments(images: Callable[[int, int], np.ndarray], count: int) -> dict[str, list[float]]:
+    """Measure each channel of some images, without holding all of them.
+
+    Args:
+        images: gives those from a number to before another, ``(batch, height, width, channels)``.
+        count: how many there are.
+
+    Returns:
+        ``mean`` and ``variance`` by channel, for the spec of images.
+    """
+    total, squares, pixels = np.zeros(()), np.zeros(()), 0
+    size = max(1, _CHUNK_VALUES // max(1, images(0, 1).size))
+    for start in range(0, count, size):
+        batch = images(start, min(start + size, count))
+        flat = batch.reshape(-1, batch.shape[3]).astype(np.float64)
+        total, squares = total + flat.sum(axis=0), squares + np.einsum("ij,ij->j", flat, flat)
+        pixels += len(flat)
+    mean = total / pixels
+    variance = squares / pixels - mean**2
+    # A channel without variance, such as an unused one, must stay near zero rather than be blown up.
+    usable = np.where(variance > 1e-12 * squares / pixels, variance, 1.0)
+    return {"mean": mean.tolist(), "variance": usable.tolist()}
 
 
 def encode(spec: Mapping[str, Any], inputs: Inputs) -> np.ndarray:
@@ -78,50 +108,49 @@ def encode(spec: Mapping[str, Any], inputs: Inputs) -> np.ndarray:
 
     Args:
         spec: what `learn` returned.
-        inputs: a table with at least the columns that were kept, or images of the shape that was learned.
+        inputs: a table with at least the columns that were kept, images of the shape that was learned, sequences or
+            sounds.
 
     Returns:
-        ``float32 (n, features)``: numbers, then the indicators of missing numbers, then one-hot categories, each in
-        the order of ``spec["columns"]``. Images are returned as they are.
+        For a table, ``float32 (n, features)``: numbers, then the indicators of missing numbers, then one-hot
+        categories, each in the order of ``spec["columns"]``. For sequences the same with a time axis, ``float32 (n,
+        time, features)``, and for sounds ``float32 (n, frames, mels)``, both NaN after an example's end. Images
+        ``(n, height, width, channels)`` as they are.
 
     Raises:
         UserError: a value is not of the kind that was learned.
     """
-    if isinstance(inputs, np.ndarray):
-        return inputs
-    values = raw_columns(spec, inputs)
-    numeric = [column for column in spec["columns"] if column["kind"] in NUMERIC]
-    encoded = np.zeros((len(inputs), width(spec)), np.float32)
-    for index, column in enumerate(numeric):
-        # In float32 and in this order, as the Keras layer computes it.
-        scaled = (values[column["input"]] - np.float32(column["mean"])) / np.float32(column["deviation"])
-        encoded[:, index] = np.where(np.isnan(scaled), np.float32(0), scaled)
-    position = len(numeric)
-    for column in numeric:
-        if column["indicator"]:
-            encoded[:, position] = np.isnan(values[column["input"]])
-            position += 1
-    rows = np.arange(len(inputs))
-    for column in spec["columns"]:
-        if column["kind"] == "category":
-            index = pd.Index(column["vocabulary"], dtype=object).get_indexer(pd.Index(values[column["input"]]))
-            encoded[rows, position + 1 + index] = 1  # an unknown category has the index -1
-            position += 1 + len(column["vocabulary"])
-    return encoded
+    return inputs if isinstance(inputs, np.ndarray) else np.concatenate(list(encode_batches(spec, inputs)))
 
 
-def raw_columns(spec: Mapping[str, Any], table: pd.DataFrame) -> dict[str, np.ndarray]:
-    """The kept columns by input name, as a model with its preprocessing takes them.
+def encode_batches(spec: Mapping[str, Any], inputs: Inputs) -> Iterator[np.ndarray]:
+    """Apply what was learned to some examples at a time, in order; see `encode`."""
+    if isinstance(inputs, Pictures):
+        yield from inputs.batches()
+    elif isinstance(inputs, Clips):
+        yield from (_encode_sounds(spec, sounds) for sounds in inputs.batches())
+    else:
+        size = _CHUNK if not isinstance(inputs, pd.DataFrame) else _ROWS
+        for start in range(0, len(inputs), size):
+            if isinstance(inputs, np.ndarray):
+                yield inputs[start : start + size]
+            elif isinstance(inputs, pd.DataFrame):
+                yield encode_rows(spec, inputs.iloc[start : start + size])
+            else:
+                part = inputs.part(start, start + size)
+                yield padded(encode_rows(spec, part.steps), part.lengths, spec["time"], np.nan)
 
-    Returns:
-        ``float32 (n,)`` with NaN where missing for numbers, truth values and dates (days since 1970); ``object (n,)``
-        of ``str``, empty where missing, for categories.
 
-    Raises:
-        UserError: a value is not of the kind that was learned.
-    """
-    convert = {"number": to_numbers, "boolean": to_numbers, "date": to_days, "category": to_texts}
-    return {column["input"]: convert[column["kind"]](table[column["name"]]) for column in spec["columns"]}
+def input_shape(spec: Mapping[str, Any], inputs: Inputs) -> tuple[int, ...]:
+    """The shape of one encoded example."""
+    if spec["kind"] == "table":
+        return (width(spec),)
+    if spec["kind"] == "sequence":
+        return (spec["time"], width(spec))
+    if spec["kind"] == "audio":
+        return (frames(spec, spec["samples"]), spec["mels"])
+    assert isinstance(inputs, np.ndarray | Pictures)  # noqa: S101 - no other inputs are images
+    return tuple(inputs.shape[1:])
 
 
 def to_model_inputs(problem: Problem, inputs: Inputs) -> dict[str, np.ndarray] | np.ndarray:
@@ -131,76 +160,69 @@ def to_model_inputs(problem: Problem, inputs: Inputs) -> dict[str, np.ndarray] |
 
     Args:
         problem: holds the preprocessing.
-        inputs: a table with the columns that were kept, or images.
+        inputs: a table with the columns that were kept, images, sequences or sounds.
 
     Returns:
         For a table, an array ``(n, 1)`` by input name: ``float32``, NaN where missing, or ``object`` of ``str``, empty
-        where missing. Images are returned as they are.
+        where missing. For sequences: ``input_sequence``, ``float32 (n, time, numbers)`` with the numeric columns in the
+        order of ``spec["columns"]``, NaN after an example's end and the column's mean where missing; and ``object
+        (n, time)`` of ``str`` by input name for the other columns, empty after an example's end and ``" "`` where
+        missing. For sounds ``float32 (n, samples)``, NaN after the end. Images as they are.
     """
-    if isinstance(inputs, np.ndarray):
-        return inputs
-    return {name: values[:, np.newaxis] for name, values in raw_columns(problem.preprocessing, inputs).items()}
+    spec = problem.preprocessing
+    if isinstance(inputs, pd.DataFrame):
+        return {name: values[:, np.newaxis] for name, values in raw_columns(spec, inputs).items()}
+    if isinstance(inputs, Sequences):
+        return _raw_steps(spec, inputs)
+    if isinstance(inputs, Clips):
+        sounds = [_cut(spec, sound) for batch in inputs.batches() for sound in batch]
+        lengths = np.array([len(sound) for sound in sounds], np.int64)
+        return padded(np.concatenate(sounds), lengths, spec["samples"], np.nan)
+    return inputs if isinstance(inputs, np.ndarray) else np.concatenate(list(inputs.batches()))
 
 
-def _learn_column(values: pd.Series) -> dict[str, Any] | str:
-    """What to know of a column, or why to drop it."""
-    if not values.notna().any():
-        return "is empty"
-    kind = (
-        "boolean"
-        if is_boolean(values)
-        else "number"
-        if is_number(values)
-        else "date"
-        if is_date(values)
-        else "category"
-    )
-    if kind != "category":
-        return _learn_numbers(kind, to_days(values) if kind == "date" else to_numbers(values))
-    texts = to_texts(values)
-    categories, counts = np.unique(texts, return_counts=True)
-    if len(categories) == 1:
-        return "is constant"
-    if len(categories) > MAX_DISTINCT * len(texts):
-        return "is a text that differs in almost every row"
-    by_frequency = sorted(zip(-counts, categories, strict=True))
-    # The categories left out train the feature that unknown ones will have.
-    return {"kind": kind, "vocabulary": [str(c) for count, c in by_frequency if -count >= MIN_COUNT][:MAX_CATEGORIES]}
+def _raw_steps(spec: Mapping[str, Any], inputs: Sequences) -> dict[str, np.ndarray]:
+    values = raw_columns(spec, inputs.steps)
+    numeric = [column for column in spec["columns"] if column["kind"] in NUMERIC]
+    raw: dict[str, np.ndarray] = {}
+    if numeric:
+        filled = [np.nan_to_num(values[each["input"]], nan=each["mean"]) for each in numeric]
+        raw[SEQUENCE_INPUT] = padded(np.stack(filled, axis=1), inputs.lengths, spec["time"], np.nan)
+    for column in spec["columns"]:
+        if column["kind"] == "category":
+            raw[column["input"]] = padded(values[column["input"]], inputs.lengths, spec["time"], "")
+    return raw
 
 
-def _learn_numbers(kind: str, numbers: np.ndarray) -> dict[str, Any] | str:
-    present = numbers[~np.isnan(numbers)].astype(np.float64)
-    indicator = len(present) < len(numbers)
-    deviation = float(present.std())
-    if deviation == 0 and not indicator:
-        return "is constant"
+def _encode_sounds(spec: Mapping[str, Any], sounds: Sequence[np.ndarray]) -> np.ndarray:
+    mean, deviation = np.array(spec["mean"], np.float32), np.array(spec["deviation"], np.float32)
+    spectra = [(log_mel(spec, sound) - mean) / deviation for sound in sounds]
+    lengths = np.array([len(each) for each in spectra], np.int64)
+    return padded(np.concatenate(spectra), lengths, frames(spec, spec["samples"]), np.nan)
+
+
+def _cut(spec: Mapping[str, Any], sound: np.ndarray) -> np.ndarray:
+    """A sound of as many samples as a model takes at most, and of one frame at least."""
+    return np.pad(sound[: spec["samples"]], (0, max(0, spec["frame"] - len(sound))))
+
+
+def _learn_sound(clips: Clips, rows: np.ndarray) -> dict[str, Any]:
+    spec = front_end(clips.rate, clips.samples[rows])
+    chosen = np.isin(np.arange(len(clips)), rows)
+    total, squares, count, row = np.zeros(spec["mels"]), np.zeros(spec["mels"]), 0, 0
+    for batch in clips.batches():
+        for sound in batch:
+            if chosen[row]:
+                spectrum = log_mel(spec, sound).astype(np.float64)
+                total += spectrum.sum(axis=0)
+                squares += (spectrum**2).sum(axis=0)
+                count += len(spectrum)
+            row += 1
+    mean = total / count
+    deviation = np.sqrt(np.maximum(squares / count - mean**2, 0))
+    # Rounded, so that the order in which files are listed does not show in the last digits.
     return {
-        "kind": kind,
-        "mean": float(np.float32(present.mean())),
-        "deviation": float(np.float32(deviation)) or 1.0,
-        "indicator": indicator,
+        **spec,
+        "mean": [float(np.float32(round(value, 5))) for value in mean],
+        "deviation": [float(np.float32(round(value, 5))) or 1.0 for value in deviation],
     }
-
-
-def _moments(images: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and variance of each channel, both ``float64 (channels,)``, without a copy of all images."""
-    total = np.zeros(images.shape[3])
-    squares = np.zeros(images.shape[3])
-    for start in range(0, len(rows), _CHUNK):
-        pixels = images[rows[start : start + _CHUNK]].reshape(-1, images.shape[3]).astype(np.float64)
-        total += pixels.sum(axis=0)
-        squares += np.einsum("ij,ij->j", pixels, pixels)
-    number = len(rows) * images.shape[1] * images.shape[2]
-    mean = total / number
-    variance = squares / number - mean**2
-    # A channel without variance, such as an unused one, must stay near zero rather than be blown up.
-    return mean, np.where(variance > 1e-12 * squares / number, variance, 1.0)
-
-
-def _input_name(column: str, taken: set[str]) -> str:
-    """A name that Keras and its export formats allow, different from those taken."""
-    plain = "input_" + re.sub(r"[^0-9A-Za-z]+", "_", column).strip("_").lower()
-    name, number = plain, 2
-    while name in taken:
-        name, number = f"{plain}_{number}", number + 1
-    return name

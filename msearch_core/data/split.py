@@ -15,9 +15,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from msearch_core.data.examples import RawData
-from msearch_core.data.hashing import hash_examples, hash_values, mix
+from msearch_core.data.audio import Clips
+from msearch_core.data.examples import Inputs, RawData, RawTarget
+from msearch_core.data.hashing import hash_examples, hash_steps, hash_values, mix
 from msearch_core.data.problem import SPLITS
+from msearch_core.data.sequences import Sequences
 from msearch_core.errors import UserError
 
 TEST_FRACTION = 0.2
@@ -40,22 +42,15 @@ class Assignment:
     moved: Mapping[str, str]
 
 
-def content_hashes(raw: RawData) -> np.ndarray:
-    """The hash of each example's inputs, without its target, so that a relabelled duplicate is one still.
-
-    Returns:
-        ``uint64 (n,)``.
-    """
-    return hash_examples(raw.inputs) if raw.content is None else raw.content
-
-
 def unit_hashes(raw: RawData) -> np.ndarray:
-    """The hash of what must share a side: the group where there is one, else the content.
+    """The hash of what must share a side: the group where there is one, else the inputs' content.
+
+    The targets are no part of it, so that a relabelled duplicate is one still.
 
     Returns:
         ``uint64 (n,)``.
     """
-    content = content_hashes(raw)
+    content = hash_examples(raw.inputs)
     if raw.groups is None:
         return content
     groups = hash_values(raw.groups)
@@ -99,6 +94,28 @@ def assign(
     return Assignment(sides[unit_of], {**(moved or {}), **new})
 
 
+def classes_of(raw: RawData) -> np.ndarray:
+    """The class of each example that the split is to be fair to: of the first target that is a classification.
+
+    Returns:
+        ``int32 (n,)``; all zero where there is no such target.
+    """
+    classified = [target for target in raw.targets if target.task == "classification" and not target.per_step]
+    return classified[0].values if classified else np.zeros(len(raw.inputs), np.int32)
+
+
+def target_hashes(raw: RawData) -> np.ndarray:
+    """The hash of each example's targets.
+
+    Returns:
+        ``uint64 (n,)``.
+    """
+    total = np.zeros(len(raw.inputs), np.uint64)
+    for number, target in enumerate(raw.targets):
+        total += np.uint64(2 * number + 1) * mix(_hash_target(raw, target))
+    return total
+
+
 def fingerprint(raw: RawData) -> str:
     """Sixteen hexadecimal digits that identify the data: inputs, targets, groups and test, whatever the order of rows.
 
@@ -109,14 +126,44 @@ def fingerprint(raw: RawData) -> str:
     for part in (raw, raw.test):
         if part is None:
             continue
-        examples = mix(content_hashes(part)) + np.uint64(3) * mix(hash_values(pd.Series(part.targets)))
+        examples = mix(hash_examples(part.inputs)) + np.uint64(3) * target_hashes(part)
         if part.groups is not None:
             examples += np.uint64(5) * mix(hash_values(part.groups))
-        is_table = isinstance(part.inputs, pd.DataFrame)
-        form = sorted(map(str, part.inputs)) if is_table else [*part.inputs.shape[1:], str(part.inputs.dtype)]
-        digest.update(json.dumps([form, part.task, part.target, len(examples)]).encode())
+        if part.weight is not None:
+            examples += np.uint64(7) * mix(hash_values(pd.Series(part.weight)))
+        digest.update(json.dumps([_form(part.inputs), *_meaning(part), len(examples)]).encode())
         digest.update(np.sort(mix(examples)).astype("<u8").tobytes())
     return digest.hexdigest()[:16]
+
+
+def _hash_target(raw: RawData, target: RawTarget) -> np.ndarray:
+    if target.task == "classification":
+        hashes = hash_values(pd.Series(target.labels, dtype=object))[target.values]
+    elif target.task == "multilabel":
+        names = hash_values(pd.Series(target.labels, dtype=object))
+        hashes = np.where(target.values > 0, mix(names), np.uint64(0)).sum(axis=1, dtype=np.uint64)
+    else:
+        hashes = hash_values(pd.Series(target.values))
+    return hash_steps(hashes, raw.inputs.lengths) if isinstance(raw.inputs, Sequences) and target.per_step else hashes
+
+
+def _form(inputs: Inputs) -> list[object]:
+    if isinstance(inputs, pd.DataFrame):
+        return [*sorted(map(str, inputs))]
+    if isinstance(inputs, Sequences):
+        return ["sequence", *sorted(map(str, inputs.steps))]
+    if isinstance(inputs, Clips):
+        return ["audio", inputs.rate]
+    return [*inputs.shape[1:], str(inputs.dtype)]
+
+
+def _meaning(raw: RawData) -> list[object]:
+    """What the targets mean, in a form that has not changed since there was but one."""
+    meaning: list[object] = [part for target in raw.targets for part in (target.task, target.name)]
+    weights = [target.weight for target in raw.targets]
+    if raw.balance or set(weights) != {1.0}:
+        meaning.append({"balance": raw.balance, "weights": weights})
+    return meaning
 
 
 def _hashed_sides(rank: np.ndarray, held_out: bool) -> np.ndarray:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from msearch_core.data import images
-from msearch_core.data.examples import Examples
+from msearch_core.data import parquet
+from msearch_core.data.audio import open_clips
+from msearch_core.data.examples import Examples, Inputs, Values
 from msearch_core.data.files import Location, reading
+from msearch_core.data.images import open_pictures
+from msearch_core.data.options import DataOptions
+from msearch_core.data.parquet import Columns
+from msearch_core.data.sequences import joined
 from msearch_core.errors import UserError
 
 ENDINGS = (".csv", ".parquet")
@@ -23,45 +25,42 @@ _MAX_LISTED = 20
 
 def read(
     location: Location,
+    options: DataOptions,
     *,
-    target: str | None,
-    group: str | None,
-    labelled: bool,
+    labelled: bool = True,
     texts: Sequence[str] = (),
     shape: Sequence[int] | None = None,
+    rate: int | None = None,
 ) -> Examples:
-    """Read a CSV or Parquet file; a Parquet file with a column of image bytes gives images.
+    """Read a CSV or Parquet file.
 
     A CSV file may be separated by commas, semicolons, tabs or bars. Its columns without a name (a written index) are
-    left out.
+    left out. A Parquet file with a column of encoded images or WAV files gives images or sounds; one with columns of
+    lists gives sequences, whose features are those columns, and the others repeated at each step.
 
     Args:
         location: the file.
-        target: the column to predict.
-        group: the column that says which rows belong together; not an input.
-        labelled: whether the target is needed.
+        options: which columns are targets, groups and weights; they are no inputs.
+        labelled: whether these columns are needed.
         texts: columns to be read as texts, even if all their values look like numbers.
-        shape: the ``(height, width, channels)`` that images are brought to; found from the images if not given.
+        shape: as for `msearch_core.data.images.open_pictures`.
+        rate: as for `msearch_core.data.audio.open_clips`.
 
     Raises:
         UserError: the file is empty or malformed, a column is missing, or its values cannot be used.
     """
-    table = _read_parquet(location) if location.ending == ".parquet" else _read_csv(location, texts)
-    if not len(table):
-        raise UserError(f"{location.url!r} has no rows; give a file with examples")
-    pixels = next((name for name in table if images.is_image_column(table[name])), None)
-    if pixels is not None:
-        return _images(table, location.url, str(pixels), target, group, labelled, shape)
-    if labelled and target is None:
-        raise UserError(f"{location.url!r} is a table: say which column to predict with --target; {_listed(table)}")
-    targets, groups = _column(table, target, "target", location.url, labelled), None
-    if group is not None and labelled:
-        groups = _column(table, group, "group", location.url, True)
-    inputs = table.drop(columns=[name for name in {target, group} if name in table])
-    if inputs.shape[1] == 0:
-        raise UserError(f"{location.url!r} has no column to learn from besides {', '.join(map(repr, table.columns))}")
-    check_usable(inputs, location.url)
-    return Examples(inputs, target or "target", targets, groups)
+    is_parquet = location.ending == ".parquet"
+    found = parquet.read(location) if is_parquet else Columns(_read_csv(location, texts))
+    return _examples(found, options, location.url, labelled, shape, rate)
+
+
+def from_table(table: pd.DataFrame, options: DataOptions, url: str, *, labelled: bool = True) -> Examples:
+    """Examples from a table in memory; see `read`.
+
+    Raises:
+        UserError: a column is missing, or its values cannot be used.
+    """
+    return _examples(Columns(_plain(table, url)), options, url, labelled, None, None)
 
 
 def check_usable(table: pd.DataFrame, url: str) -> None:
@@ -90,39 +89,63 @@ def missing_columns(wanted: Iterable[str], table: pd.DataFrame, url: str) -> Non
     """
     missing = [name for name in wanted if name not in table]
     if missing:
-        raise UserError(f"{url!r} lacks {_names('column', missing)}; {_listed(table)}")
+        named = ", ".join(map(repr, missing))
+        raise UserError(
+            f"{url!r} lacks the column{'s' if len(missing) > 1 else ''} {named}; {_listed(list(map(str, table)))}"
+        )
 
 
-def _images(
-    table: pd.DataFrame,
-    url: str,
-    pixels: str,
-    target: str | None,
-    group: str | None,
-    labelled: bool,
-    shape: Sequence[int] | None,
+def _examples(
+    found: Columns, options: DataOptions, url: str, labelled: bool, shape: Sequence[int] | None, rate: int | None
 ) -> Examples:
-    others = [str(name) for name in table if name not in (pixels, group)]
-    if target is None and (labelled or "label" in others):
-        target = "label" if "label" in others else others[0] if len(others) == 1 else None
-    if labelled and target is None:
-        raise UserError(f"{url!r} holds images: say which column to predict with --target; {_listed(table)}")
-    targets = _column(table, target, "target", url, labelled)
-    groups = _column(table, group, "group", url, True) if group is not None and labelled else None
-    blobs = [images.as_bytes(each) for each in table[pixels]]
-    names = [f"the image in row {row} of {url}" for row in range(len(blobs))]
-    array = images.decode(names, blobs, shape)
-    return Examples(array, target or "label", targets, groups, images.content(blobs))
+    if not len(found.table) and not found.blobs:
+        raise UserError(f"{url!r} has no rows; give a file with examples")
+    targets = _targets(found, options, url, labelled)
+    for name, option in ((options.group, "group"), (options.weight, "weight")):
+        if name is not None and labelled:
+            _expect(found, name, option, url)
+    groups = found.table.get(options.group) if labelled and options.group else None
+    weight = found.table.get(options.weight) if labelled and options.weight else None
+    kept = [name for name in found.names if name not in {*targets, *options.target, options.group, options.weight}]
+    inputs: Inputs
+    if found.blobs:
+        blobs = next(iter(found.blobs.values()))
+        inputs = open_clips(blobs, rate) if blobs.what == "sound" else open_pictures(blobs, shape)
+    elif not kept:
+        raise UserError(f"{url!r} has no column to learn from besides {', '.join(map(repr, found.names))}")
+    else:
+        inputs = found.table[[name for name in kept if name in found.table]]
+        check_usable(inputs, url)
+        lists = {name: found.lists[name] for name in kept if name in found.lists}
+        for part in lists.values():
+            check_usable(part.steps, url)
+        inputs = joined(lists, inputs, url) if lists else inputs
+    return Examples(inputs, targets if labelled else {}, groups, weight)
 
 
-def _column(table: pd.DataFrame, name: str | None, option: str, url: str, needed: bool) -> pd.Series | None:
-    if name is None or (not needed and name not in table):
-        return None
-    if name not in table:
-        close = difflib.get_close_matches(name, list(table.columns), n=1)
+def _targets(found: Columns, options: DataOptions, url: str, labelled: bool) -> dict[str, Values]:
+    names = list(options.target)
+    if found.blobs and not names:
+        others = [name for name in found.names if name not in {*found.blobs, options.group, options.weight}]
+        names = ["label"] if "label" in others else others if len(others) == 1 else []
+    if labelled and not names:
+        what = next((f"{blobs.what}s" for blobs in found.blobs.values()), "a table")
+        is_what = f"is {what}" if what == "a table" else f"holds {what}"
+        raise UserError(f"{url!r} {is_what}: say which column to predict with --target; {_listed(found.names)}")
+    if not labelled:
+        return {}
+    for name in names:
+        _expect(found, name, "target", url)
+    return {name: found.lists[name] if name in found.lists else found.table[name] for name in names}
+
+
+def _expect(found: Columns, name: str, option: str, url: str) -> None:
+    if name not in found.names:
+        close = difflib.get_close_matches(name, found.names, n=1)
         hint = f"; did you mean {close[0]!r}?" if close else ";"
-        raise UserError(f"{url!r} has no column {name!r} for --{option}{hint} {_listed(table)}")
-    return table[name]
+        raise UserError(f"{url!r} has no column {name!r} for --{option}{hint} {_listed(found.names)}")
+    if name not in found.table and not (option == "target" and name in found.lists):
+        raise UserError(f"the column {name!r} of {url!r} holds no single values; --{option} needs some")
 
 
 def _read_csv(location: Location, texts: Sequence[str]) -> pd.DataFrame:
@@ -131,6 +154,8 @@ def _read_csv(location: Location, texts: Sequence[str]) -> pd.DataFrame:
         try:
             header = file.readline().decode("utf-8-sig")
             separator = max(_SEPARATORS, key=header.count)
+            file.seek(0)
+            first = pd.read_csv(file, sep=separator, encoding="utf-8-sig", header=None, nrows=1, dtype=str)
             file.seek(0)
             table = pd.read_csv(
                 file,
@@ -145,22 +170,11 @@ def _read_csv(location: Location, texts: Sequence[str]) -> pd.DataFrame:
             raise UserError(f"{url!r} is not UTF-8 text; save it as UTF-8") from None
         except (pd.errors.ParserError, ValueError) as error:
             raise UserError(f"{url!r} is not a CSV table: {' '.join(str(error).split())}; correct the file") from None
+    names = first.iloc[0].dropna()
+    if names.duplicated().any():  # which Pandas renames
+        name = names[names.duplicated()].iloc[0]
+        raise UserError(f"{url!r} has the column {name!r} more than once; rename one of each")
     return _plain(table.loc[:, ~table.columns.astype(str).str.match(r"Unnamed: \d+$")], url)
-
-
-def _read_parquet(location: Location) -> pd.DataFrame:
-    url = location.url
-    with reading(url), location.filesystem.open(location.path, "rb") as file:
-        try:
-            table = pq.read_table(file)
-        except pa.ArrowInvalid as error:
-            what = "empty" if not location.filesystem.size(location.path) else "not a Parquet file"
-            raise UserError(f"{url!r} is {what}: {str(error).splitlines()[0]}; give a Parquet file") from None
-    names = [str(name) for name in table.column_names]
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
-        raise UserError(f"{url!r} has {_names('column', repeated)} more than once; rename one of each")
-    return _plain(table.drop_columns([n for n in names if n.startswith("__index_level_")]).to_pandas(**_PLAIN), url)
 
 
 def _plain(table: pd.DataFrame, url: str) -> pd.DataFrame:
@@ -169,14 +183,6 @@ def _plain(table: pd.DataFrame, url: str) -> pd.DataFrame:
     return table.rename(columns=str).reset_index(drop=True)
 
 
-def _names(what: str, names: Sequence[str]) -> str:
-    return f"the {what}{'s' if len(names) > 1 else ''} {', '.join(map(repr, names))}"
-
-
-def _listed(table: pd.DataFrame) -> str:
-    names = [str(name) for name in table.columns]
+def _listed(names: Sequence[str]) -> str:
     more = f", ... ({len(names)} in all)" if len(names) > _MAX_LISTED else ""
     return f"its columns are {', '.join(names[:_MAX_LISTED])}{more}"
-
-
-_PLAIN: dict[str, Any] = {"ignore_metadata": True}

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from msearch_core.algorithms.history import Outcome
 from msearch_core.training import spec
+from msearch_core.training.spec import Member
 from msearch_core.trial_log import Claim
 from msearch_core.trial_log.layout import artefact_file, checkpoint_file, checkpoint_folder, checkpoint_number
 from msearch_core.trial_log.store import Store
@@ -21,6 +24,7 @@ class Artefacts:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._checkpointed: set[str] = set()  # trials that may have checkpoints in the log
 
     def publish(self, claim: Claim, output: Path) -> dict[str, str]:
         """Bring weights and validation outputs to the log; they must be there before the row that names them.
@@ -51,6 +55,7 @@ class Artefacts:
         path = output / spec.CHECKPOINT
         if not path.exists() or (written := path.stat().st_mtime) <= saved:
             return saved
+        self._checkpointed.add(claim.uid)
         older = self._store.list(checkpoint_folder(claim.uid))
         number = 1 + max(map(checkpoint_number, older), default=0)
         self._store.create(checkpoint_file(claim.uid, claim.attempt, number), path.read_bytes())
@@ -63,11 +68,28 @@ class Artefacts:
         names = self._store.list(checkpoint_folder(claim.uid)) if claim.attempt > 1 else []
         return self.load(names[-1], path) if names else None
 
-    def clear_checkpoints(self, uid: str) -> None:
-        """Remove a finished trial's checkpoints; those that cannot be removed do no harm."""
+    def clear_checkpoints(self, claim: Claim) -> None:
+        """Remove a finished trial's checkpoints, if there can be any; those that cannot be removed do no harm."""
+        if claim.attempt == 1 and claim.uid not in self._checkpointed:
+            return
+        self._checkpointed.discard(claim.uid)
         with contextlib.suppress(OSError):
-            for name in self._store.list(checkpoint_folder(uid)):
+            for name in self._store.list(checkpoint_folder(claim.uid)):
                 self._store.delete(name)
+
+    def load_members(self, trial: Outcome, history: Mapping[str, Outcome], folder: Path) -> tuple[Member, ...]:
+        """Fetch the weights of a trial, or of all members of an ensemble, into a local folder.
+
+        Raises:
+            FileNotFoundError: a member's weights are gone.
+        """
+        shares = trial.members or {trial.uid: 1.0}
+        members = []
+        for uid, share in shares.items():
+            path = folder / f"{uid}.safetensors"
+            path.write_bytes(self._store.read(str(history[uid].weights)))
+            members.append(Member(weights=str(path), architecture=history[uid].architecture, share=share))
+        return tuple(members)
 
     def load(self, name: str, path: Path) -> str | None:
         """Fetch an object of the log into a local file; returns the path, or ``None`` if it is not there."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, TypeAlias
 
-Action: TypeAlias = Literal["train", "count", "winner", "score"]
+Action: TypeAlias = Literal["train", "ensemble", "count", "winner", "score"]
 PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,11 +11,12 @@ from msearch_core.algorithms.history import Outcome, best, outcomes
 from msearch_core.errors import UserError
 from msearch_core.session import Session
 from msearch_core.training import spec
+from msearch_core.training.artefacts import Artefacts
 from msearch_core.training.client import TrainingHost
 from msearch_core.training.spec import WinnerResult, WinnerSpec
 from msearch_core.trial import SCHEMA
 from msearch_core.trial_log import WinnerRecord
-from msearch_core.trial_log.layout import model_folder, parse_uid
+from msearch_core.trial_log.layout import model_folder
 
 
 def last_winner(session: Session) -> WinnerRecord | None:
@@ -41,9 +43,9 @@ def name_winner(session: Session, host: TrainingHost, scratch: Path, threads: in
     if named := last_winner(session):
         return named
     frame = session.log.trials()
-    made = outcomes(pa.Table.from_pandas(frame, SCHEMA, preserve_index=False), session.run.run)
+    history = outcomes(pa.Table.from_pandas(frame, SCHEMA, preserve_index=False), session.run.run)
     # One that was scored again belongs to an earlier run: whether it stays in use is decided by `production`.
-    found = best([each for each in made if not parse_uid(each.uid).rescore], 1)
+    found = best([each for each in history if each.kind != "rescore"], 1)
     if not found:
         return None
     trials = int((frame["run"] == session.run.run).sum())
@@ -52,7 +54,7 @@ def name_winner(session: Session, host: TrainingHost, scratch: Path, threads: in
     if again:
         record = WinnerRecord(**{**vars(again), "trials": trials})
     else:
-        result, model = _finish(session, found[0], host, scratch, threads)
+        result, model = _finish(session, found[0], {each.uid: each for each in history}, host, scratch, threads)
         record = WinnerRecord(
             run=session.run.run,
             trials=trials,
@@ -66,18 +68,20 @@ def name_winner(session: Session, host: TrainingHost, scratch: Path, threads: in
 
 
 def _finish(
-    session: Session, winner: Outcome, host: TrainingHost, scratch: Path, threads: int
+    session: Session,
+    winner: Outcome,
+    history: Mapping[str, Outcome],
+    host: TrainingHost,
+    scratch: Path,
+    threads: int,
 ) -> tuple[WinnerResult, str]:
     output = scratch / "winner"
     output.mkdir(parents=True, exist_ok=True)
-    weights = output / spec.WEIGHTS
-    weights.write_bytes(session.log.store.read(str(winner.weights)))
     asked = WinnerSpec(
         uid=winner.uid,
         space=session.search.space,
-        architecture=winner.architecture,
+        members=Artefacts(session.log.store).load_members(winner, history, output),
         hyperparameters=dict(winner.hyperparameters),
-        weights=str(weights),
         data=str(session.data),
         threads=threads,
         output=str(output),

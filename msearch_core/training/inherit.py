@@ -1,20 +1,17 @@
-"""Start a child from its parent's weights, by name and shape."""
+"""Start a child from what an earlier trial has learned."""
 
 from __future__ import annotations
 
 import math
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import SequenceMatcher
-from itertools import takewhile
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from msearch_core.training.build import block_prefix
-
-Provenance = Literal["copied", "fresh"]
+from msearch_core.space import SearchSpace
+from msearch_core.training.morphism import Provenance, morph
+from msearch_core.training.places import Parts, find_places
 
 
 @dataclass(frozen=True)
@@ -23,80 +20,37 @@ class Inheritance:
 
     Attributes:
         layers: by name of each layer that has weights.
-        fraction: the share of the trainable parameters that were copied.
+        fraction: the share of the trainable parameters in layers that were copied or morphed.
+        exact: whether the child begins by computing what its parent computes.
     """
 
     layers: dict[str, Provenance]
     fraction: float
+    exact: bool
 
 
-def align(child: Sequence[str], parent: Sequence[str]) -> dict[int, int]:
-    """Match the child's block positions to the parent's, so that an inserted block does not shift the rest.
-
-    What both begin and end with is matched first: ``difflib`` alone looks for the longest equal run and so loses a
-    block where several are the same. A replaced run of the same length is matched one to one.
-    """
-    begin = _common_prefix(child, parent)
-    end = _common_prefix(child[begin:][::-1], parent[begin:][::-1])
-    matched = {position: position for position in range(begin)}
-    matched |= {len(child) - back: len(parent) - back for back in range(1, end + 1)}
-    middle = SequenceMatcher(None, parent[begin : len(parent) - end], child[begin : len(child) - end], autojunk=False)
-    for tag, i, i_end, j, j_end in middle.get_opcodes():
-        if tag == "equal" or (tag == "replace" and i_end - i == j_end - j):
-            matched |= zip(range(begin + j, begin + j_end), range(begin + i, begin + i_end), strict=True)
-    return matched
-
-
-def inherit(model: Any, child: Sequence[str], parent: Sequence[str], weights: Mapping[str, np.ndarray]) -> Inheritance:
-    """Copy the parent's weights into each layer that has the same name and shapes there.
-
-    A layer is copied whole, batch-norm statistics included, or stays as it was initialised.
+def inherit(
+    model: Any,
+    space: SearchSpace,
+    child: Parts,
+    parent: Parts,
+    weights: Mapping[str, np.ndarray],
+    examples: np.ndarray,
+    seed: int,
+) -> Inheritance:
+    """Give a child its parent's weights: morphed where that keeps the function, else by name and shape.
 
     Args:
         model: the child, freshly built by ``build_model``.
-        child: the child's block names.
-        parent: the parent's block names.
+        space: where the blocks' names are looked up.
+        child: the child's block names by part.
+        parent: the parent's.
         weights: the parent's weights by variable path.
+        examples: ``(batch, *input_shape)``, encoded train examples to calibrate inserted batch normalisations on.
+        seed: of what is drawn.
     """
-    names = _parent_prefixes(child, parent)
-    by_layer: dict[str, list[Any]] = defaultdict(list)
-    for variable in model.weights:
-        by_layer[variable.path.partition("/")[0]].append(variable)
-    layers: dict[str, Provenance] = {}
-    copied = 0
-    for layer, variables in by_layer.items():
-        sources = [weights.get(_parent_path(variable.path, names)) for variable in variables]
-        fits = all(
-            source is not None and source.shape == tuple(variable.shape)
-            for source, variable in zip(sources, variables, strict=True)
-        )
-        layers[layer] = "copied" if fits else "fresh"
-        if fits:
-            for source, variable in zip(sources, variables, strict=True):
-                variable.assign(source)
-                copied += math.prod(variable.shape) if variable.trainable else 0
-    total = sum(math.prod(variable.shape) for variable in model.trainable_variables)
-    return Inheritance(layers, copied / total if total else 0.0)
-
-
-def _common_prefix(first: Sequence[str], second: Sequence[str]) -> int:
-    """How many items two sequences begin with alike."""
-    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(first, second, strict=False)))
-
-
-def _parent_prefixes(child: Sequence[str], parent: Sequence[str]) -> dict[str, str]:
-    """The child's block prefixes (``b2_dense``) to the parent's; a block without a match leads to no layer."""
-    matched = align(child, parent)
-    prefixes = {}
-    for position, name in enumerate(child):
-        family = name.partition("(")[0]
-        source = matched.get(position)
-        prefixes[block_prefix(position, family)] = "" if source is None else block_prefix(source, family)
-    return prefixes
-
-
-def _parent_path(path: str, prefixes: Mapping[str, str]) -> str:
-    for prefix, replacement in prefixes.items():
-        if path.startswith(f"{prefix}_"):
-            return f"{replacement}{path[len(prefix) :]}"
-    return path
+    places = find_places(space, child, parent, weights)
+    layers, exact = morph(model, places, examples, np.random.default_rng(seed))
+    sizes = {variable.path: math.prod(variable.shape) for variable in model.trainable_variables}
+    given = sum(size for path, size in sizes.items() if layers.get(path.partition("/")[0], "fresh") != "fresh")
+    return Inheritance(layers, given / sum(sizes.values()) if sizes else 0.0, exact)

@@ -1,4 +1,4 @@
-"""The in-memory training loop: many steps in one TensorFlow call, over batches drawn beforehand.
+"""The training loop: many steps in one TensorFlow call, over batches drawn beforehand.
 
 Between calls it looks at the clock and at signals, evaluates at evenly spaced steps and writes checkpoints. How the
 steps are cut into calls does not change the result, so a resumed trial ends with the very weights of an
@@ -12,20 +12,25 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from msearch_core.algorithms.early_stopping import EVALUATIONS
 from msearch_core.data.problem import Problem, Split
-from msearch_core.objectives import LOSS, OBJECTIVES, Objective
+from msearch_core.objectives import Objective, loss
 from msearch_core.space import Value
 from msearch_core.training.build import is_kernel
+from msearch_core.training.feed import Feed, take_rows
+from msearch_core.training.losses import Loss, make_loss
 
-EVALUATIONS = 10
 SECONDS_BETWEEN_LOOKS = 0.3
 PREDICTION_BATCH = 1024
+PREDICTION_BYTES = 64 << 20
+
+Outputs: TypeAlias = dict[str, np.ndarray]
 
 Ending = Literal["completed", "stopped", "diverged", "preempted"]
 
@@ -65,31 +70,31 @@ class TrainingRun:
         model: as ``build_model`` makes it.
         train_steps: as ``make_train_steps`` makes it.
         predict: as ``make_predict`` makes it.
-        train: what is learned from.
+        feed: what is learned from, in order.
+        problem: what is learned.
         validation: what is evaluated on.
         objective: which evaluation is the best.
-        seed: of the order of the examples.
         steps: gradient steps in all.
-        batch_size: examples a step.
         save: writes a checkpoint.
         save_seconds: how often.
         deadline: when training stops, on ``time.monotonic``'s clock.
         timed: a context manager that adds what happens in it to the phase of that name.
+        report: is told of the progress after each evaluation.
     """
 
     model: Any
     train_steps: Any
-    predict: Callable[[Any], np.ndarray]
-    train: Split
+    predict: Callable[[np.ndarray], Outputs]
+    feed: Feed
+    problem: Problem
     validation: Split
     objective: Objective
-    seed: int
     steps: int
-    batch_size: int
     save: Callable[[], None]
     save_seconds: float
     deadline: float
     timed: Callable[[str], AbstractContextManager[None]]
+    report: Callable[[Progress], None] = lambda _: None
 
 
 @dataclass(frozen=True)
@@ -97,13 +102,12 @@ class Fit:
     """How training ended. Unless it was preempted or diverged the model holds the weights of its best evaluation.
 
     Attributes:
-        outputs: ``float32 (examples, classes)`` probabilities or ``float32 (examples,)`` numbers on the validation
-            split, by those weights.
+        outputs: by target, as `make_predict` says, on the validation split and by those weights.
     """
 
     ending: Ending
     error: str | None
-    outputs: np.ndarray | None
+    outputs: Outputs | None
 
 
 def make_optimizer(hyperparameters: Mapping[str, Value], steps: int) -> Any:
@@ -131,50 +135,47 @@ def make_optimizer(hyperparameters: Mapping[str, Value], steps: int) -> Any:
     return makers[str(hyperparameters.get("optimizer", "adam"))]()
 
 
-def batch_indices(seed: int, examples: int, batch_size: int, start: int, stop: int) -> np.ndarray:
-    """The examples that steps ``start`` to ``stop`` learn from: ``int32 (stop - start, batch_size)``.
-
-    One endless stream of shuffled epochs is cut into batches, so any part of it can be drawn by itself.
-    """
-    first, last = start * batch_size, stop * batch_size
-    epochs = range(first // examples, -(-last // examples))
-    stream = np.concatenate([np.random.default_rng([seed, epoch]).permutation(examples) for epoch in epochs])
-    offset = first - epochs.start * examples
-    return stream[offset : offset + last - first].astype(np.int32).reshape(stop - start, batch_size)
-
-
-def loss_function(problem: Problem) -> Callable[[Any, Any], Any]:
-    """The mean loss of ``(y, outputs)``: cross-entropy of logits, or squared error in standard deviations."""
-    if problem.task == "classification":
-        return lambda y, outputs: tf.reduce_mean(
-            tf.nn.sparse_softmax_cross_entropy_with_logits(labels=y, logits=outputs)
-        )
-    return lambda y, outputs: tf.reduce_mean(tf.square((outputs[:, 0] - y) / problem.target_scale))
-
-
-def make_train_steps(model: Any, optimizer: Any, problem: Problem, train: Split, l2: float) -> Any:
-    """A TensorFlow function ``(x, y, batches) -> sum of the losses`` that takes one step a row of ``batches``.
+def make_train_steps(
+    model: Any,
+    optimizer: Any,
+    problem: Problem,
+    train: Split,
+    hyperparameters: Mapping[str, Value],
+    loss_of: Loss | None = None,
+) -> Any:
+    """A TensorFlow function ``(x, y, weight, batches) -> sum of the losses`` that takes one step a row of ``batches``.
 
     The data are arguments: a captured constant would never be freed.
+
+    Args:
+        model: as ``build_model`` makes it.
+        optimizer: as ``make_optimizer`` makes it.
+        problem: the targets.
+        train: gives the types of the arrays.
+        hyperparameters: ``l2`` (times the sum of all squared kernels) and ``label_smoothing``.
+        loss_of: what training lowers, if not the loss of the labels alone.
     """
-    loss = loss_function(problem)
+    loss_of = loss_of or make_loss(problem, float(hyperparameters.get("label_smoothing", 0.0)))
+    l2 = float(hyperparameters.get("l2", 0.0))
     kernels = [variable for variable in model.trainable_variables if is_kernel(variable)]
     optimizer.build(model.trainable_variables)
 
     @tf.function(  # type: ignore[untyped-decorator]
         input_signature=[
             tf.TensorSpec((None, *problem.input_shape), train.x.dtype),
-            tf.TensorSpec((None,), train.y.dtype),
+            {name: tf.TensorSpec((None, *values.shape[1:]), values.dtype) for name, values in train.y.items()},
+            tf.TensorSpec((None,), tf.float32),
             tf.TensorSpec((None, None), tf.int32),
         ]
     )
-    def train_steps(x: Any, y: Any, batches: Any) -> Any:
+    def train_steps(x: Any, y: Any, weight: Any, batches: Any) -> Any:
         total = tf.zeros(())
         for step in tf.range(tf.shape(batches)[0]):
             chosen = batches[step]
+            targets = {name: tf.gather(values, chosen) for name, values in y.items()}
             with tf.GradientTape() as tape:
                 outputs = model(tf.cast(tf.gather(x, chosen), tf.float32), training=True)
-                value = loss(tf.gather(y, chosen), outputs) + sum(model.losses)
+                value = loss_of(targets, outputs, tf.gather(weight, chosen)) + sum(model.losses)
                 if l2:
                     value += l2 * tf.add_n([tf.reduce_sum(tf.square(kernel)) for kernel in kernels])
             gradients = tape.gradient(value, model.trainable_variables)
@@ -185,17 +186,27 @@ def make_train_steps(model: Any, optimizer: Any, problem: Problem, train: Split,
     return train_steps
 
 
-def make_predict(model: Any, problem: Problem, dtype: Any) -> Callable[[Any], np.ndarray]:
-    """A function from encoded examples to probabilities ``(examples, classes)`` or numbers ``(examples,)``, float32."""
+def make_predict(model: Any, problem: Problem, dtype: Any) -> Callable[[np.ndarray], Outputs]:
+    """A function from encoded examples to outputs by target, ``float32``.
+
+    Probabilities ``(examples, labels)`` or numbers ``(examples,)``; ``(examples, time, labels)`` or
+    ``(examples, time)`` where each step has a target.
+    """
+    heads = {"classification": tf.nn.softmax, "multilabel": tf.sigmoid, "regression": lambda numbers: numbers[..., 0]}
 
     @tf.function(input_signature=[tf.TensorSpec((None, *problem.input_shape), dtype)])  # type: ignore[untyped-decorator]
     def predict(x: Any) -> Any:
         outputs = model(tf.cast(x, tf.float32), training=False)
-        return tf.nn.softmax(outputs) if problem.task == "classification" else outputs[:, 0]
+        return {target.name: heads[target.task](outputs[target.name]) for target in problem.targets}
 
-    def predict_all(x: Any) -> np.ndarray:
-        parts = [predict(x[i : i + PREDICTION_BATCH]).numpy() for i in range(0, len(x), PREDICTION_BATCH)]
-        return np.concatenate(parts)
+    size = min(PREDICTION_BATCH, max(1, PREDICTION_BYTES // (4 * math.prod(problem.input_shape))))
+
+    def predict_all(x: np.ndarray) -> Outputs:
+        starts = range(0, len(x), size)
+        parts = [predict(take_rows(x, np.arange(start, min(start + size, len(x))))) for start in starts]
+        return {
+            target.name: np.concatenate([part[target.name].numpy() for part in parts]) for target in problem.targets
+        }
 
     return predict_all
 
@@ -208,8 +219,6 @@ def fit(run: TrainingRun, progress: Progress, signals: Signals) -> Fit:
         progress: where to start; kept up to date.
         signals: looked at between calls.
     """
-    x, y = tf.constant(run.train.x), tf.constant(run.train.y)
-    validation_x = tf.constant(run.validation.x)
     points = [round(run.steps * (each + 1) / EVALUATIONS) for each in range(EVALUATIONS)]
     chunk, next_save = 1, time.monotonic() + run.save_seconds
     ending: Ending = "completed"
@@ -227,11 +236,11 @@ def fit(run: TrainingRun, progress: Progress, signals: Signals) -> Fit:
                 run.save()
             next_save = time.monotonic() + run.save_seconds
         point = next(each for each in points if each > progress.step)
-        stop = min(point, progress.step + chunk)
+        stop = min(point, progress.step + chunk, run.feed.end(progress.step))
         with run.timed("train"):
             began = time.monotonic()
-            batches = batch_indices(run.seed, len(run.train.y), run.batch_size, progress.step, stop)
-            total = float(run.train_steps(x, y, tf.constant(batches)))
+            batches = run.feed.take(progress.step, stop)
+            total = float(run.train_steps(batches.x, batches.y, batches.weight, batches.chosen))
             seconds = time.monotonic() - began
         progress.seconds += seconds
         pace = SECONDS_BETWEEN_LOOKS * (stop - progress.step) / max(seconds, 1e-6)
@@ -241,29 +250,30 @@ def fit(run: TrainingRun, progress: Progress, signals: Signals) -> Fit:
             return Fit("diverged", f"the loss is not finite by step {stop}", None)
         if stop == point:
             with run.timed("evaluate"):
-                finite = _evaluate(run, run.predict(validation_x), progress)
+                finite = _evaluate(run, run.predict(run.validation.x), progress)
             if not finite:
                 return Fit("diverged", f"the outputs or their score are not finite at step {stop}", None)
+            run.report(progress)
     with run.timed("evaluate"):
         if ending == "stopped" and (progress.step not in points or progress.best is None):
-            _evaluate(run, run.predict(validation_x), progress)
+            _evaluate(run, run.predict(run.validation.x), progress)
         if progress.best is None:
             return Fit("diverged", f"the model has no finite score at step {progress.step}", None)
         for variable, value in zip(run.model.weights, progress.best_weights, strict=True):
             variable.assign(value)
-        outputs = run.predict(validation_x)
+        outputs = run.predict(run.validation.x)
     return Fit(ending, error, outputs)
 
 
-def _evaluate(run: TrainingRun, outputs: np.ndarray, progress: Progress) -> bool:
+def _evaluate(run: TrainingRun, outputs: Outputs, progress: Progress) -> bool:
     """Add a point to the curve and keep the weights if they are the best so far; ``False`` if not finite."""
-    if not np.isfinite(outputs).all():
+    if not all(np.isfinite(values).all() for values in outputs.values()):
         return False
-    value = run.objective.score(run.validation.y, outputs)
-    loss = OBJECTIVES[LOSS[run.objective.task]].score(run.validation.y, outputs)
-    if not (math.isfinite(value) and math.isfinite(loss)):
+    value = run.objective.score(run.validation.y, outputs, run.validation.weight)
+    tie_break = loss(run.problem, run.validation.y, outputs, run.validation.weight)
+    if not (math.isfinite(value) and math.isfinite(tie_break)):
         return False
-    score = (value if run.objective.direction == "max" else -value, -loss)
+    score = (value if run.objective.direction == "max" else -value, -tie_break)
     progress.curve.append(value)
     if progress.best is None or score > progress.best:
         progress.best = score

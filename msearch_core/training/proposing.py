@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator
+from bisect import insort
+from collections.abc import Callable, Collection, Iterator
+from itertools import islice
 
 import numpy as np
 
-from msearch_core.algorithms import ALGORITHMS
-from msearch_core.algorithms.history import COLUMNS, Outcome, best, outcomes
+from msearch_core.algorithms import algorithm, phases
+from msearch_core.algorithms.history import COLUMNS, Outcome, best, outcomes, ranked_by_front
 from msearch_core.session import Session
 from msearch_core.space import Architecture, Proposal
 from msearch_core.trial_log import Board, Claim, Identity, take_key
 from msearch_core.trial_log.layout import parse_uid
 
 MAX_REDRAWS = 50
+SPREAD = 50
+"""Over at most so many free slots do trainers spread their first choices."""
 
 Refusal = Callable[[Proposal], str | None]
 """Says why a proposal breaks a constraint that is known before training, or ``None``."""
@@ -22,9 +26,8 @@ Takes = Callable[[Architecture], bool]
 """Whether a trainer takes an architecture, or leaves it to the search's other trainers."""
 
 
-def carried_over(history: Iterable[Outcome]) -> list[Proposal]:
-    """The models of an earlier run that were scored again on the data of this one, to be trained on, best first."""
-    again = [outcome for outcome in history if parse_uid(outcome.uid).rescore]
+def carried_over(again: Collection[Outcome]) -> list[Proposal]:
+    """The models of an earlier run, scored again on the data of this one, as proposals to train them on, best first."""
     return [
         Proposal(each.architecture, dict(each.hyperparameters), kind="seed", parents=(each.uid,), algorithm="refresh")
         for each in best(again, len(again))
@@ -54,14 +57,22 @@ class Proposer:
         self.takes = takes
         self.board: Board = session.log.board(session.run, COLUMNS)
         self.history: dict[str, Outcome] = {}
+        # The same, by uid; kept so, since sorting a long history takes long.
+        self._in_order: list[Outcome] = []
+        self._ensembles: list[Outcome] = []
+        self._again: list[Outcome] = []
         self._left_to_others = False
 
     def look(self) -> None:
-        """Read what others have done, and compact the log if that is due."""
+        """Read what others have done."""
         self.board.look()
         for outcome in outcomes(self.board.take(), self.session.run.run):
             self.history[outcome.uid] = outcome
-        self.board.seal_if_due()
+            insort(
+                self._ensembles if outcome.kind == "ensemble" else self._in_order, outcome, key=lambda each: each.uid
+            )
+            if outcome.kind == "rescore":
+                insort(self._again, outcome, key=lambda each: each.uid)
 
     def next(self) -> Claim | None:
         """Claim the next trial, or return ``None`` if there is none to be had at the moment."""
@@ -74,12 +85,21 @@ class Proposer:
         for uid in self.board.abandoned():
             if taken := self._take_over(uid):
                 return taken
-        for slot in self.board.free():
+        for slot in self._free():
             if made := self._claim(slot):
                 return made
             if self._left_to_others:
                 return None
         return None
+
+    def _free(self) -> Iterator[int]:
+        """The free slots. Each living trainer begins with another one, so that few of them lose a race."""
+        living, free = self.board.leases.living(), self.board.free()
+        lowest = list(islice(free, min(max(1, len(living)), SPREAD)))
+        if lowest:
+            begin = living.index(self.me.trainer) % len(lowest) if self.me.trainer in living else 0
+            yield from [*lowest[begin:], *lowest[:begin]]
+        yield from free
 
     def proposals(self, slot: int, rng: np.random.Generator) -> Iterator[Proposal]:
         """What to try in a slot: one proposal after another, should the first ones be refused.
@@ -92,17 +112,25 @@ class Proposer:
             slot: the slot's number; the first ones belong to the suggestions.
             rng: the slot's own generator.
         """
-        space, name = self.session.space, self.session.search.algorithm
-        if slot <= len(known := carried_over(self.history.values())):
+        space, name, settings = self.session.space, self.session.search.algorithm, self.session.search.settings
+        propose = algorithm(name, settings.get("algorithm_options"))
+        if slot <= len(known := carried_over(self._again)):
             yield known[slot - 1]
         suggestions = [*map(tuple, self.session.run.suggestions), *(() if known else space.suggestions)]
-        if 0 <= slot - len(known) - 1 < len(suggestions):
+        if 0 < slot - len(known) <= len(suggestions):
             hyperparameters = space.random_hyperparameters(rng)
             yield Proposal(suggestions[slot - len(known) - 1], hyperparameters, kind="seed", algorithm="suggestion")
-        history = [self.history[uid] for uid in sorted(self.history)]
-        pending = [Proposal.from_json(claim.proposal) for claim in self.board.pending()]
+        history = self._in_order
+        if settings.get("minimize"):
+            history = ranked_by_front(history, settings["minimize"])
+        under_way = [Proposal.from_json(claim.proposal) for claim in self.board.pending()]
+        pending = [each for each in under_way if each.architecture]
+        kind = phases.special(slot, self._in_order, self._ensembles, settings)
+        if kind == "ensemble":
+            yield phases.ensemble(self._in_order)
         while True:
-            yield dataclasses.replace(ALGORITHMS[name](history, pending, space, rng), algorithm=name)
+            proposal = dataclasses.replace(propose(history, pending, space, rng), algorithm=name)
+            yield phases.student(proposal, self._in_order, self._ensembles) if kind == "distill" else proposal
 
     def _claim(self, slot: int, attempt: int = 1) -> Claim | None:
         uid = self.board.uid(slot)
@@ -112,7 +140,7 @@ class Proposer:
         refused: str | None = None
         for redraws in range(MAX_REDRAWS + 1):  # noqa: B007 - its last value goes into the claim
             proposal = next(draws)
-            if not self.takes(proposal.architecture):
+            if not self._is_for_me(proposal.architecture):
                 self._left_to_others, refused = True, "it is left to other trainers"
                 continue
             refused = self._why_not(uid, proposal)
@@ -134,10 +162,16 @@ class Proposer:
         return claim if self.board.claim(claim) else None
 
     def _why_not(self, uid: str, proposal: Proposal) -> str | None:
-        reason = self.session.space.why_invalid(proposal.architecture) or self.refusal(proposal)
+        reason = None
+        if proposal.kind != "ensemble":
+            reason = self.session.space.why_invalid(proposal.architecture) or self.refusal(proposal)
         if reason is None and not take_key(self.board.store, self.session.run.run, uid, proposal.key):
             return "it was tried before"
         return reason
+
+    def _is_for_me(self, architecture: Architecture) -> bool:
+        """Whether the trainer takes a trial; ensembles, which have no architecture of their own, are for everyone."""
+        return not architecture or self.takes(architecture)
 
     def _take_over(self, uid: str) -> Claim | None:
         claims = self.board.claims
@@ -145,7 +179,7 @@ class Proposer:
         if latest is None:
             # The claim's file is damaged, and with it the proposal: another one takes its place.
             return self._claim(parse_uid(uid).number, claims.attempts[uid] + 1)
-        if not self.takes(tuple(latest.proposal["architecture"])):
+        if not self._is_for_me(tuple(latest.proposal["architecture"])):
             return None
         claim = latest.taken_over_by(self.me, lost=lost)
         return claim if self.board.claim(claim) else None

@@ -12,6 +12,7 @@ from typing import Literal
 import pyarrow as pa
 
 from msearch_core.algorithms.history import Outcome, best, outcomes
+from msearch_core.data.options import data_options
 from msearch_core.data.prepare import prepare_cached
 from msearch_core.data.prepared import problem_from_json
 from msearch_core.data.problem import Problem
@@ -19,8 +20,9 @@ from msearch_core.errors import UserError
 from msearch_core.session import Session, versions
 from msearch_core.space import architecture_hash
 from msearch_core.training import spec
+from msearch_core.training.artefacts import Artefacts
 from msearch_core.training.client import TrainingHost
-from msearch_core.training.spec import Score, ScoreResult, ScoreSpec, TrainedModel
+from msearch_core.training.spec import Score, ScoreResult, ScoreSpec
 from msearch_core.trial import SCHEMA, Trial
 from msearch_core.trial_log import Identity, TrialLog
 from msearch_core.trial_log.layout import Uid, model_folder, parse_uid
@@ -56,7 +58,7 @@ class Rescorer:
             The rows that were added.
         """
         log, run = self.session.log, self.session.run.run
-        table = pa.Table.from_pandas(log.trials(), SCHEMA, preserve_index=False)
+        table = _table(log)
         wanted = earlier_best(log, table, run, keep)
         again = [row for row in table.select(["run", "kind", "uid", "parents"]).to_pylist() if row["run"] == run]
         done = {row["parents"][0] for row in again if row["kind"] == "rescore"}
@@ -73,8 +75,7 @@ class Rescorer:
 
     def test(self, uid: str) -> Mapping[str, float]:
         """The fresh test scores of an earlier model. They are reported, and decide nothing."""
-        table = pa.Table.from_pandas(self.session.log.trials(), SCHEMA, preserve_index=False)
-        found = [each for each in outcomes(table, parse_uid(uid).run) if each.uid == uid]
+        found = [each for each in outcomes(_table(self.session.log), parse_uid(uid).run) if each.uid == uid]
         return next((score.metrics.get("test", {}) for _, score in self._score(found, ("test",))), {})
 
     def _score(self, models: Sequence[Outcome], splits: tuple[SplitName, ...]) -> list[tuple[Outcome, Score]]:
@@ -95,12 +96,14 @@ class Rescorer:
         (output / spec.RESULT).unlink(missing_ok=True)
         try:
             data = prepare_cached(
-                **session.run.data,
+                data_options(session.run.data),
                 seed=session.search.split_seed,
                 moved=session.run.moved,
                 like=problem_of(session.log, run),
             )
-            trained = tuple(self._download(model, output) for model in models)
+            history = {each.uid: each for each in outcomes(_table(session.log), run)}
+            artefacts = Artefacts(session.log.store)
+            trained = tuple(artefacts.load_members(model, history, output) for model in models)
         except (UserError, FileNotFoundError) as error:
             return [Score(error=spec.one_line(error))] * len(models)
         asked = ScoreSpec(
@@ -119,17 +122,10 @@ class Rescorer:
         except FileNotFoundError:
             return [Score(error="the process ended without a result")] * len(models)
 
-    def _download(self, model: Outcome, output: Path) -> TrainedModel:
-        path = output / f"{model.uid}.safetensors"
-        path.write_bytes(self.session.log.store.read(str(model.weights)))
-        return TrainedModel(
-            architecture=model.architecture, hyperparameters=dict(model.hyperparameters), weights=str(path)
-        )
-
     def _row(self, uid: str, model: Outcome, score: Score, me: Identity) -> Trial:
         search, run = self.session.search, self.session.run
         metrics = score.metrics.get("validation", {})
-        objective = metrics.get(search.objective)
+        objective = score.objective.get("validation")
         return Trial(
             uid=uid,
             search=search.id,
@@ -165,16 +161,23 @@ class Rescorer:
 
 
 def earlier_best(log: TrialLog, table: pa.Table, run: str, keep: int) -> list[Outcome]:
-    """The best trials of the last run before this one that has a winner, and the model in use."""
+    """The best trained models of the last run before this one that has a winner, and the model in use.
+
+    An ensemble is among them only if it is in use: there are no weights of its own to train on from.
+    """
     earlier = [each.run for each in log.winners() if each.run < run]
     if not earlier:
         return []
-    trained = [each for each in outcomes(table, max(earlier)) if each.weights and not parse_uid(each.uid).rescore]
+    trained = [each for each in outcomes(table, max(earlier)) if each.weights and each.kind != "rescore"]
     found = best(trained, keep)
     used = log.productions()
     if used and used[-1].uid not in {each.uid for each in found}:
         found += [each for each in outcomes(table, used[-1].run) if each.uid == used[-1].uid]
     return found
+
+
+def _table(log: TrialLog) -> pa.Table:
+    return pa.Table.from_pandas(log.trials(), SCHEMA, preserve_index=False)
 
 
 def problem_of(log: TrialLog, run: str) -> Problem:

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from msearch_core.algorithms.history import Outcome
 from msearch_core.session import Session, versions
 from msearch_core.space import Proposal, architecture_hash
-from msearch_core.training.spec import TrialResult
+from msearch_core.training.spec import EnsembleResult, TrialResult
 from msearch_core.trial import Trial
 from msearch_core.trial_log import Claim, Identity
 from msearch_core.trial_log.layout import parse_uid
@@ -25,7 +26,7 @@ def make_row(session: Session, claim: Claim, me: Identity, result: TrialResult, 
         measured: further columns.
     """
     proposal, uid = Proposal.from_json(claim.proposal), parse_uid(claim.uid)
-    record: Mapping[str, Any] = result.model_dump(exclude={"status"})
+    record: Mapping[str, Any] = result.model_dump(exclude={"status", "members"})
     return Trial(
         **{
             "uid": claim.uid,
@@ -46,6 +47,7 @@ def make_row(session: Session, claim: Claim, me: Identity, result: TrialResult, 
             "redraws": claim.redraws,
             "mutation": proposal.mutation,
             "parents": proposal.parents,
+            "teacher": proposal.teacher,
             "hyperparameters": proposal.hyperparameters,
             "split_seed": session.search.split_seed,
             "data_fingerprint": session.run.data_fingerprint,
@@ -57,3 +59,24 @@ def make_row(session: Session, claim: Claim, me: Identity, result: TrialResult, 
             **measured,
         }
     )
+
+
+def members_of(result: TrialResult, history: Mapping[str, Outcome]) -> dict[str, Any]:
+    """The columns in which an ensemble differs from a model by itself: what it is made of, and their costs together.
+
+    Args:
+        result: what came of the trial.
+        history: the finished trials by uid.
+
+    Returns:
+        Empty unless the result is an ensemble's.
+    """
+    if not isinstance(result, EnsembleResult) or not result.members:
+        return {}
+    members = [history[uid] for uid in result.members]
+    together = ("parameters", "flops", "model_bytes", "latency_ms", "cumulative_steps")
+    return {
+        "parents": tuple(result.members),
+        "mutation": {"members": result.members},
+        **{column: sum(getattr(each, column) or 0 for each in members) for column in together},
+    }

@@ -11,8 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from msearch_core.space import Value
 
 RESULT = "result.json"
+PROGRESS = "progress.json"
 WEIGHTS = "weights.safetensors"
-PREDICTIONS = "predictions.npy"
+PREDICTIONS = "predictions.safetensors"
 CHECKPOINT = "checkpoint.safetensors"
 MODEL = "model.keras"
 BUNDLE = "bundle.json"
@@ -32,12 +33,32 @@ class Parent(_Record):
     architecture: tuple[str, ...]
 
 
-class TrainedModel(_Record):
-    """A model that was trained before; ``weights`` is a local safetensors file."""
+class Member(_Record):
+    """One trained model of an ensemble, or a model by itself, whose share is 1.
 
-    architecture: tuple[str, ...]
-    hyperparameters: dict[str, Value] = Field(default_factory=dict)
+    Attributes:
+        weights: a local safetensors file.
+        architecture: the blocks it was trained with.
+        share: its weight in the mean.
+    """
+
     weights: str
+    architecture: tuple[str, ...]
+    share: float = Field(default=1.0, ge=0)
+
+
+class Teacher(_Record):
+    """Who a student learns from, beside the labels.
+
+    Attributes:
+        members: the teacher's models.
+        outputs: a local file for what it says of the train split; made by whoever needs it first.
+        method: how the student is compared with it (`msearch_core.training.distillation`).
+    """
+
+    members: tuple[Member, ...]
+    outputs: str
+    method: Literal["logits", "probabilities", "cross_entropy", "balanced"]
 
 
 class TrialSpec(_Record):
@@ -51,6 +72,7 @@ class TrialSpec(_Record):
         threads: how many cores TensorFlow may use.
         time_limit_seconds: training stops then and is evaluated.
         checkpoint_seconds: how often a checkpoint is written.
+        in_memory_mb: a train split whose inputs take more is read in pieces while it trains.
         output: an existing folder for the trial's files; ``result.json`` is the last of them.
     """
 
@@ -64,11 +86,21 @@ class TrialSpec(_Record):
     data: str
     objective: str
     parent: Parent | None = None
+    teacher: Teacher | None = None
     resume: str | None = None
     threads: int = Field(default=1, ge=1)
     time_limit_seconds: float | None = None
     checkpoint_seconds: float = 30.0
+    in_memory_mb: float = 1024.0
     output: str
+
+
+class ProgressRecord(_Record):
+    """How far a trial under way has come: its curve so far and what its model costs."""
+
+    curve: tuple[float, ...]
+    parameters: int
+    flops: int
 
 
 class TrialResult(_Record):
@@ -93,17 +125,43 @@ class TrialResult(_Record):
     timings: dict[str, float] | None = None
     peak_mb: float | None = None
     inherited_fraction: float | None = None
-    inheritance: dict[str, Literal["copied", "fresh"]] | None = None
+    inheritance: dict[str, Literal["copied", "morphed", "fresh"]] | None = None
+
+
+class EnsembleSpec(_Record):
+    """An ensemble to be made of earlier trials.
+
+    Attributes:
+        predictions: by uid of each candidate a local file of its validation outputs.
+        combine: ``average`` of members chosen greedily, or ``learned`` weights of all.
+    """
+
+    uid: str
+    predictions: dict[str, str]
+    combine: Literal["average", "learned"]
+    data: str
+    objective: str
+    threads: int = Field(default=1, ge=1)
+    output: str
+
+
+class EnsembleResult(TrialResult):
+    """What came of an ensemble.
+
+    Attributes:
+        members: by uid the shares of the trials that are in it, which sum to one.
+    """
+
+    members: dict[str, float] = Field(default_factory=dict)
 
 
 class WinnerSpec(_Record):
-    """The model to test and to make ready for use; ``weights`` is a local safetensors file."""
+    """The model, or the ensemble of several, to test and to make ready for use."""
 
     uid: str
     space: str
-    architecture: tuple[str, ...]
+    members: tuple[Member, ...]
     hyperparameters: dict[str, Value] = Field(default_factory=dict)
-    weights: str
     data: str
     threads: int = Field(default=1, ge=1)
     output: str
@@ -119,16 +177,17 @@ class WinnerResult(_Record):
 
 
 class ScoreSpec(_Record):
-    """Models that were trained before, to be scored on other data; ``weights`` are local safetensors files.
+    """Models that were trained before, to be scored on other data.
 
     Attributes:
+        models: the members of each, one alone where it is no ensemble.
         data: a folder of prepared data, encoded as the models know it.
         splits: which sides of it.
     """
 
     space: str
     objective: str
-    models: tuple[TrainedModel, ...]
+    models: tuple[tuple[Member, ...], ...]
     data: str
     splits: tuple[Literal["validation", "test"], ...]
     threads: int = Field(default=1, ge=1)
@@ -139,6 +198,7 @@ class Score(_Record):
     """One model's scores, by split, or why it has none."""
 
     error: str | None = None
+    objective: dict[str, float] = Field(default_factory=dict)
     objective_se: dict[str, float] = Field(default_factory=dict)
     metrics: dict[str, dict[str, float]] = Field(default_factory=dict)
 
@@ -150,19 +210,23 @@ class ScoreResult(_Record):
 
 
 class CountSpec(_Record):
-    """Architectures whose parameters are to be counted."""
+    """An architecture whose costs are to be counted; its latency only if it is to be ``timed``."""
 
     space: str
-    architectures: tuple[tuple[str, ...], ...]
+    architecture: tuple[str, ...]
+    timed: bool = False
     data: str
     threads: int = Field(default=1, ge=1)
     output: str
 
 
 class CountResult(_Record):
-    """Trainable parameters of each architecture, in the order asked; ``None`` where it cannot be built."""
+    """What the architecture costs; ``None`` where it cannot be built, or was not asked."""
 
-    parameters: tuple[int | None, ...]
+    parameters: int | None = None
+    flops: int | None = None
+    model_bytes: int | None = None
+    latency_ms: float | None = None
 
 
 def write(record: BaseModel, path: Path) -> None:

@@ -7,21 +7,34 @@ import shutil
 import signal
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 
 from msearch_core.algorithms.history import Outcome
+from msearch_core.errors import UserError
 from msearch_core.session import Session
 from msearch_core.space import Architecture, Proposal
 from msearch_core.training import spec
 from msearch_core.training.artefacts import Artefacts
 from msearch_core.training.client import Exit, Job, TrainingHost
+from msearch_core.training.limits import NO_LIMITS, Limits, excess, limits_of
 from msearch_core.training.proposing import Proposer
-from msearch_core.training.rows import make_row
-from msearch_core.training.spec import CountResult, CountSpec, Parent, TrialResult, TrialSpec
+from msearch_core.training.rows import make_row, members_of
+from msearch_core.training.spec import (
+    CountResult,
+    CountSpec,
+    EnsembleResult,
+    EnsembleSpec,
+    Parent,
+    ProgressRecord,
+    Teacher,
+    TrialResult,
+    TrialSpec,
+)
+from msearch_core.training.stopping import EarlyStopping
 from msearch_core.trial import Trial
 from msearch_core.trial_log import MAX_ATTEMPTS, Claim, Heartbeat, Identity
 from msearch_core.trial_log.layout import parse_uid
@@ -29,34 +42,14 @@ from msearch_core.trial_log.patience import patiently
 
 IDLE_SECONDS = 1.0
 """How long to wait before looking again when all slots are taken."""
+FRESH_SECONDS = 0.5
+"""A look made so recently serves for the next claim."""
 LOOK_SECONDS = 2.0
 """How often to look, in mid-trial, whether the run was stopped; on an object store a fifth as often."""
 HOST_TRIES = 3
 """A trial whose training host dies is not to blame, and is begun again so often."""
 TIME_LIMIT_SECONDS = 3600.0
 """A trial is ended, evaluated and recorded after this time; well after it, the process is killed."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Which models a trainer takes, by their trainable parameters. Other trainers of the search take the others.
-
-    Attributes:
-        min_params: the fewest, ``None`` for any.
-        max_params: the most, ``None`` for any.
-    """
-
-    min_params: int | None = None
-    max_params: int | None = None
-
-    def takes(self, parameters: int | None) -> bool:
-        """Whether a model of so many parameters is for this trainer; one that nobody can count is for everyone."""
-        if parameters is None:
-            return True
-        return (self.min_params or 0) <= parameters and (self.max_params is None or parameters <= self.max_params)
-
-
-NO_LIMITS = Limits()
 
 
 class Trainer:
@@ -84,11 +77,16 @@ class Trainer:
         self.threads = threads
         self.limits = limits
         self.leaving = False
-        self._counts: dict[Architecture, int | None] = {}
+        self._counts: dict[Architecture, CountResult] = {}
         self._claim_seconds = 0.0
+        self._looked = float("-inf")
         self.artefacts = Artefacts(session.log.store)
         self.look_seconds = LOOK_SECONDS if session.log.store.is_local else 5 * LOOK_SECONDS
         self.proposer = Proposer(session, self.me, self._too_large, self._takes)
+        self.stopping = EarlyStopping(
+            self.proposer.board, self.proposer.history, session.search.direction, session.search.settings
+        )
+        self._behind: str | None = None
 
     def heartbeat(self) -> Heartbeat:
         """The context in which the trainer counts as alive."""
@@ -99,11 +97,13 @@ class Trainer:
         board = self.proposer.board
         while not self.leaving:
             began = time.monotonic()
-            patiently(self.proposer.look, give_up=lambda: self.leaving)
+            if began - self._looked > FRESH_SECONDS:
+                patiently(self.proposer.look, give_up=lambda: self.leaving)
             if board.is_over or board.stopped is not None or board.trainers == 0:
                 return
             claim = patiently(self.proposer.next, give_up=lambda: self.leaving)
             if claim is None:
+                self._seal()
                 time.sleep(IDLE_SECONDS)
                 continue
             self._claim_seconds = time.monotonic() - began
@@ -120,7 +120,8 @@ class Trainer:
         batch_size = int(self.session.search.settings["batch_size"])
         output = self.scratch / claim.uid
         parent = self._parent(claim)
-        result = self._without_training(claim) or self._train(claim, parent, output, batch_size)
+        result = self._without_training(claim) or self._ensemble(claim, output)
+        result = result or self._train(claim, parent, output, batch_size)
         if result.status == "oom" and batch_size > 1 and not self.leaving:
             batch_size //= 2
             result = self._train(claim, parent, output, batch_size)
@@ -128,17 +129,22 @@ class Trainer:
             patiently(lambda: self.proposer.board.release(claim))
             return None
         trained = time.monotonic()
-        names = patiently(lambda: self.artefacts.publish(claim, output))
+        with ThreadPoolExecutor(1) as pool:  # looking for the next trial takes no time of its own here
+            looking = pool.submit(self._look)
+            names = patiently(lambda: self.artefacts.publish(claim, output))
+            looking.result()
         ancestors = parent.cumulative_steps if parent and result.inherited_fraction else 0
+        together = members_of(result, self.proposer.history)
         row = make_row(
             self.session,
             claim,
             self.me,
             result,
             **names,
+            **together,
             seed=self._seed(claim),
             batch_size=batch_size,
-            cumulative_steps=None if result.steps is None else result.steps + ancestors,
+            **({} if together else {"cumulative_steps": None if result.steps is None else result.steps + ancestors}),
             wall_seconds=time.monotonic() - began + self._claim_seconds,
             timings={
                 **(result.timings or {}),
@@ -149,7 +155,7 @@ class Trainer:
             started_at=started,
         )
         first = patiently(lambda: self.session.log.append(row, self.proposer.board))
-        self.artefacts.clear_checkpoints(claim.uid)
+        self.artefacts.clear_checkpoints(claim)
         shutil.rmtree(output, ignore_errors=True)
         return row if first else None
 
@@ -175,6 +181,7 @@ class Trainer:
             data=str(self.session.data),
             objective=self.session.search.objective,
             parent=self._download_parent(parent, output),
+            teacher=self._download_teacher(proposal, output),
             resume=self.artefacts.load_checkpoint(claim, output / "resume.safetensors"),
             threads=self.threads,
             time_limit_seconds=TIME_LIMIT_SECONDS,
@@ -186,7 +193,10 @@ class Trainer:
             if ended is None:
                 return TrialResult(status="failed", error=f"did not end within {1.5 * TIME_LIMIT_SECONDS:.0f} seconds")
             if not ended.host_died:
-                return spec.read_result(output, ended.signal)
+                result = spec.read_result(output, ended.signal)
+                if result.status == "stopped" and self._behind:
+                    return result.model_copy(update={"error": self._behind})
+                return result
         raise RuntimeError(f"the training host died {HOST_TRIES} times; its own words are above")
 
     def _attend(self, job: Job, claim: Claim, output: Path) -> Exit | None:
@@ -198,6 +208,8 @@ class Trainer:
         began = looked = time.monotonic()
         saved = 0.0
         told = False
+        self._behind = None
+        self._seal()
         while job.wait(0.2) is None:
             now = time.monotonic()
             if now - began > 1.5 * TIME_LIMIT_SECONDS:
@@ -208,16 +220,80 @@ class Trainer:
                 told = True
             if now - looked > self.look_seconds and not told:
                 looked = now
-                with contextlib.suppress(OSError):  # out of reach for now: the trial goes on
-                    self.proposer.look()
-                    self.leaving = self.leaving or self.proposer.board.trainers == 0
-                    if self.proposer.board.stopped is not None:
-                        job.signal(signal.SIGUSR1)
-                        told = True
+                self._look()
+                self.leaving = self.leaving or self.proposer.board.trainers == 0
+                if self.proposer.board.stopped is not None:
+                    job.signal(signal.SIGUSR1)
+                    told = True
+                self._seal()
             with contextlib.suppress(OSError):  # the next checkpoint may get through
                 saved = self.artefacts.save_checkpoint(claim, output, saved)
+            with contextlib.suppress(OSError):  # a trial is compared with others when they can be seen
+                self._behind = self._behind or self._verdict(claim, output)
+            if self._behind and not told:
+                job.signal(signal.SIGUSR1)
+                told = True
         patiently(lambda: self.artefacts.save_checkpoint(claim, output, saved))
         return job.poll()
+
+    def _verdict(self, claim: Claim, output: Path) -> str | None:
+        """Why the trial should end early, if so."""
+        try:
+            progress = spec.read(ProgressRecord, output / spec.PROGRESS)
+        except FileNotFoundError:
+            return None
+        return self.stopping.verdict(claim, progress)
+
+    def _ensemble(self, claim: Claim, output: Path) -> EnsembleResult | None:
+        """Make the ensemble that is claimed; ``None`` if it is another kind of trial."""
+        proposal = Proposal.from_json(claim.proposal)
+        if proposal.kind != "ensemble":
+            return None
+        shutil.rmtree(output, ignore_errors=True)
+        output.mkdir(parents=True)
+        candidates = {uid: self.proposer.history[uid] for uid in proposal.parents if uid in self.proposer.history}
+        files = {
+            uid: self.artefacts.load(str(each.predictions), output / f"{uid}.safetensors")
+            for uid, each in candidates.items()
+        }
+        asked = EnsembleSpec(
+            uid=claim.uid,
+            predictions={uid: path for uid, path in files.items() if path},
+            combine=self.session.search.settings.get("combine") or "average",
+            data=str(self.session.data),
+            objective=self.session.search.objective,
+            threads=self.threads,
+            output=str(output),
+        )
+        spec.write(asked, output / "spec.json")
+        self.host.start("ensemble", output / "spec.json").wait()
+        try:
+            return spec.read(EnsembleResult, output / spec.RESULT)
+        except FileNotFoundError:
+            return EnsembleResult(status="failed", error="the process ended without a result")
+
+    def _download_teacher(self, proposal: Proposal, output: Path) -> Teacher | None:
+        """The models to learn from; weights that are gone fail the trial, which would be another one without them."""
+        if proposal.teacher is None:
+            return None
+        kept = self.scratch / "teachers"
+        kept.mkdir(parents=True, exist_ok=True)
+        return Teacher(
+            members=self.artefacts.load_members(self.proposer.history[proposal.teacher], self.proposer.history, output),
+            outputs=str(kept / f"{proposal.teacher}.safetensors"),
+            method=self.session.search.settings.get("distillation") or "cross_entropy",
+        )
+
+    def _look(self) -> None:
+        """Look beside a trial, which goes on whatever is amiss with the log: the next claim will tell."""
+        with contextlib.suppress(OSError, UserError):
+            self.proposer.look()
+            self._looked = time.monotonic()
+
+    def _seal(self) -> None:
+        """Compact the log if that is due, while there is nothing else to do."""
+        with contextlib.suppress(OSError):
+            self.proposer.board.seal_if_due()
 
     def _parent(self, claim: Claim) -> Outcome | None:
         parents = Proposal.from_json(claim.proposal).parents
@@ -236,32 +312,31 @@ class Trainer:
         return int(np.random.SeedSequence([self.session.search.seed, int(uid.run), uid.number]).generate_state(1)[0])
 
     def _too_large(self, proposal: Proposal) -> str | None:
-        limit = self.session.search.settings.get("max_params")
-        if limit is None:
-            return None
-        count = self._parameters(proposal.architecture)
-        return f"{count:,} parameters, {limit:,} are allowed" if count is not None and count > limit else None
+        allowed = limits_of(self.session.search.settings)
+        return excess(self._costs(proposal.architecture), allowed) if allowed else None
 
     def _takes(self, architecture: Architecture) -> bool:
-        return self.limits == NO_LIMITS or self.limits.takes(self._parameters(architecture))
+        return self.limits == NO_LIMITS or self.limits.takes(self._costs(architecture).parameters)
 
-    def _parameters(self, architecture: Architecture) -> int | None:
+    def _costs(self, architecture: Architecture) -> CountResult:
         if architecture not in self._counts:
-            self._counts[architecture] = self._count(architecture)
+            timed = "max_latency_ms" in limits_of(self.session.search.settings)
+            self._counts[architecture] = self._count(architecture, timed)
         return self._counts[architecture]
 
-    def _count(self, architecture: Architecture) -> int | None:
+    def _count(self, architecture: Architecture, timed: bool) -> CountResult:
         output = self.scratch / "count"
         output.mkdir(parents=True, exist_ok=True)
         (output / spec.RESULT).unlink(missing_ok=True)
         asked = CountSpec(
             space=self.session.search.space,
-            architectures=(architecture,),
+            architecture=architecture,
+            timed=timed,
             data=str(self.session.data),
             output=str(output),
         )
         spec.write(asked, output / "spec.json")
         self.host.start("count", output / "spec.json").wait()
         with contextlib.suppress(FileNotFoundError):
-            return spec.read(CountResult, output / spec.RESULT).parameters[0]
-        return None
+            return spec.read(CountResult, output / spec.RESULT)
+        return CountResult()

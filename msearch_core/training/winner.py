@@ -13,12 +13,12 @@ import keras
 import numpy as np
 
 from msearch_core.data.prepared import open_prepared
-from msearch_core.data.problem import Problem
+from msearch_core.data.problem import Problem, Target
 from msearch_core.loading import load_space
 from msearch_core.objectives import evaluate
-from msearch_core.training import checkpoints, spec
-from msearch_core.training.build import build_model
+from msearch_core.training import spec
 from msearch_core.training.child import use_threads
+from msearch_core.training.ensemble import load_members
 from msearch_core.training.loop import make_predict
 from msearch_core.training.preprocessing import raw_inputs
 from msearch_core.training.spec import BUNDLE, MODEL, WinnerResult, WinnerSpec
@@ -46,30 +46,29 @@ def finish(asked: WinnerSpec) -> WinnerResult:
     use_threads(asked.threads)
     output = Path(asked.output)
     data = open_prepared(Path(asked.data))
-    tower = build_model(data.problem, load_space(asked.space), asked.architecture, asked.hyperparameters)
-    checkpoints.assign_weights(tower, checkpoints.load(Path(asked.weights)))
+    tower = load_members(data.problem, load_space(asked.space), asked.members)
 
     validation = data.splits["validation"]
     expected = make_predict(tower, data.problem, validation.x.dtype)(validation.x)
     complete_model(data.problem, tower).save(output / MODEL)
     reloaded = keras.models.load_model(output / MODEL, compile=False, safe_mode=True)
     again = make_predict(reloaded.get_layer(tower.name), data.problem, validation.x.dtype)(validation.x)
-    off = float(np.max(np.abs(again - expected)))
-    if off > TOLERANCE * data.problem.target_scale:
-        raise ValueError(f"the saved model's predictions are off by {off:.2g}")
+    for target in data.problem.targets:
+        off = float(np.max(np.abs(again[target.name] - expected[target.name])))
+        if off > TOLERANCE * target.scale:
+            raise ValueError(f"the saved model's predictions of {target.name!r} are off by {off:.2g}")
 
     test = data.splits["test"]
+    opened = make_predict(tower, data.problem, test.x.dtype)(test.x)
     scores = {
-        "validation": evaluate(data.problem.task, np.asarray(validation.y), expected),
-        "test": evaluate(
-            data.problem.task, np.asarray(test.y), make_predict(tower, data.problem, test.x.dtype)(test.x)
-        ),
+        "validation": evaluate(data.problem, validation.y, expected, validation.weight),
+        "test": evaluate(data.problem, test.y, opened, test.weight),
     }
     finite = {split: spec.finite(values) for split, values in scores.items()}
     bundle = {
         "uid": asked.uid,
         "problem": dataclasses.asdict(data.problem),
-        "architecture": asked.architecture,
+        "members": [member.model_dump(include={"architecture", "share"}) for member in asked.members],
         "hyperparameters": asked.hyperparameters,
         "scores": finite,
         "versions": {name: version(name) for name in ("keras", "tensorflow", "numpy")},
@@ -81,13 +80,25 @@ def finish(asked: WinnerSpec) -> WinnerResult:
 
 
 def complete_model(problem: Problem, tower: Any) -> Any:
-    """Put the preprocessing before the tower and, for a classification, probabilities after it.
+    """Put the preprocessing before the tower, and probabilities after it where there are labels.
 
     Returns:
-        A ``keras.Model`` from raw input, as ``raw_inputs`` takes it, to ``float32 (batch, outputs)``.
+        A ``keras.Model`` from raw input, as ``raw_inputs`` takes it, to ``float32 (batch, outputs)``, or
+        ``(batch, time, outputs)`` where each step has a target; of several targets, a dict of them by name.
     """
     inputs, encoded = raw_inputs(problem)
-    outputs = tower(encoded)
-    if problem.task == "classification":
-        outputs = keras.layers.Softmax(name="probabilities")(outputs)
-    return keras.Model(inputs, outputs, name="model")
+    answers = tower(encoded)
+    several = len(problem.targets) > 1
+    outputs = {
+        target.name: _answer(answers[target.name], target, str(number) if several else "")
+        for number, target in enumerate(problem.targets)
+    }
+    return keras.Model(inputs, outputs if several else next(iter(outputs.values())), name="model")
+
+
+def _answer(outputs: Any, target: Target, suffix: str) -> Any:
+    if target.task == "regression":
+        return outputs
+    if target.task == "classification":
+        return keras.layers.Softmax(name=f"probabilities{suffix}")(outputs)
+    return keras.layers.Activation("sigmoid", name=f"probabilities{suffix}")(outputs)

@@ -131,15 +131,15 @@ class Board:
         while layout.run_file(self.run, extension + 1) in names:
             extension += 1
         if extension != self.record.extension:
-            self.record = RunRecord.from_bytes(self.store.read(layout.run_file(self.run, extension)))
+            self.record = RunRecord.read(self.store, layout.run_file(self.run, extension))
         stop = layout.stop_file(self.run, extension)
-        self.stopped = StopRecord.from_bytes(self.store.read(stop)) if stop in names else None
+        self.stopped = StopRecord.read(self.store, stop) if stop in names else None
         changes = [
             parsed[1] for name in names if (parsed := layout.parse_trainers_file(name)) and parsed[0] == self.run
         ]
         if (newest := max(changes, default=0)) > self._trainers_read:
-            data = self.store.read(layout.trainers_file(self.run, newest))
-            self.trainers, self._trainers_read = TrainersRecord.from_bytes(data).trainers, newest
+            record = TrainersRecord.read(self.store, layout.trainers_file(self.run, newest))
+            self.trainers, self._trainers_read = record.trainers, newest
 
     def _count(self) -> None:
         fresh = self.reader.take()

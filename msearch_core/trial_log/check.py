@@ -117,11 +117,15 @@ class Checker:
             yield Finding("error", layout.SEARCH, "is missing: the log has no search")
         if layout.CARRIER not in self.names:
             yield Finding("error", layout.CARRIER, "is missing: it carries the schema that plain readers see")
-        records = [layout.SEARCH] if layout.SEARCH in self.names else []
-        counted = [name for folder in COUNTED for name in self._under(folder)]
-        for name, data in self._read([*records, *self._under("runs"), *counted]):
+        kinds: dict[str, type[Record]] = {layout.SEARCH: SearchRecord} if layout.SEARCH in self.names else {}
+        for name in [name for folder in ("runs", *COUNTED) for name in self._under(folder)]:
+            if kind := _record_kind(name):
+                kinds[name] = kind
+            else:
+                yield Finding("note", name, "is no record; it is ignored")
+        for name, data in self._read(list(kinds)):
             try:
-                _record_kind(name).from_bytes(data)
+                kinds[name].from_bytes(data)
             except ValueError as error:
                 yield Finding("error", name, f"cannot be read: {error}")
 
@@ -229,14 +233,14 @@ def as_json(report: Report) -> str:
     return json.dumps({**vars(report), "findings": [vars(finding) for finding in report.findings]}, indent=1)
 
 
-def _record_kind(name: str) -> type[Record]:
-    if name == layout.SEARCH:
-        return SearchRecord
-    if kind := COUNTED.get(name.partition("/")[0]):
-        return kind
-    if layout.parse_trainers_file(name):
-        return TrainersRecord
-    return StopRecord if name.endswith(".stop.json") else RunRecord
+def _record_kind(name: str) -> type[Record] | None:
+    if layout.number_of(name) is not None:
+        return COUNTED[name.partition("/")[0]]
+    if run := layout.parse_run_file(name):
+        return RunRecord if name == layout.run_file(*run) else None
+    if changed := layout.parse_trainers_file(name):
+        return TrainersRecord if name == layout.trainers_file(*changed) else None
+    return StopRecord if layout.is_stop_file(name) else None
 
 
 def _uids(table: pa.Table) -> list[str]:

@@ -122,20 +122,23 @@ def take_key(store: Store, run: str, uid: str, key: str) -> bool:
     """Mark a proposal as tried by a trial of a run, unless another trial has it.
 
     A trainer that marks a proposal and then loses the race for its slot leaves the mark of a proposal that nobody
-    tries. Such a mark is passed over: its slot's claim holds another proposal.
+    tries. Such a mark is passed over: its slot's claim holds another proposal. So is one that is damaged.
 
     Returns:
         Whether the proposal belongs to ``uid`` now.
     """
     taker = 1
     while not store.create(layout.key_file(run, key, taker), uid.encode()):
-        holder = store.read(layout.key_file(run, key, taker)).decode()
-        if holder == uid:
+        holder = store.read(layout.key_file(run, key, taker))
+        if holder == uid.encode():
             return True
         try:
-            claim = _decode(store.read(layout.claim_file(holder, 1)))
+            claim = _decode(store.read(layout.claim_file(holder.decode(), 1)))
         except FileNotFoundError:
             return False
+        except ValueError:  # the mark names no trial
+            taker += 1
+            continue
         if claim is None or claim.key == key:
             return False
         taker += 1

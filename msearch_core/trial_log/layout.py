@@ -12,9 +12,12 @@ SLOTS_PER_FOLDER = 1000
 _RUN = re.compile(r"\d{4,}")
 _UID = re.compile(r"(?P<run>\d{4,})-(?P<rescore>r?)(?P<number>\d{5,})")
 _CLAIM = re.compile(r"(?P<uid>\d{4,}-r?\d{5,})\.(?P<attempt>\d+)(?P<ending>\.json|\.released)")
+_RUNG = re.compile(r"(?P<uid>\d{4,}-r?\d{5,})\.(?P<attempt>\d+)\.(?P<rung>\d+)\.json")
 _CHUNK = re.compile(r"(?P<number>\d{8,})\.parquet")
 _RUN_FILE = re.compile(r"(?P<run>\d{4,})\.(?P<extension>\d+)\.json")
 _TRAINERS_FILE = re.compile(r"(?P<run>\d{4,})\.trainers\.(?P<number>\d+)\.json")
+_STOP_FILE = re.compile(r"runs/\d{4,}\.\d+\.stop\.json")
+_COUNTED = re.compile(r"(?:winners|production|refreshes)/(?P<number>\d+)\.json")
 _TRAINER = re.compile(r"[A-Za-z0-9_.-]{1,120}")
 _KEY = re.compile(r"[0-9a-f]{16}")
 
@@ -88,6 +91,11 @@ def stop_file(run: str, extension: int) -> str:
     return f"runs/{check_run(run)}.{extension}.stop.json"
 
 
+def is_stop_file(name: str) -> bool:
+    """Whether a file is the early end of a budget."""
+    return bool(_STOP_FILE.fullmatch(name))
+
+
 def trainers_file(run: str, number: int) -> str:
     """The n-th record, from 1, of how many trainers a run is to have; the highest one counts."""
     return f"runs/{check_run(run)}.trainers.{number}.json"
@@ -124,6 +132,17 @@ def parse_claim(name: str) -> tuple[str, int, bool] | None:
     """``(uid, attempt, released)`` of a file name under ``claims/``, or ``None`` if it is something else."""
     found = _CLAIM.fullmatch(name.rpartition("/")[2])
     return (found["uid"], int(found["attempt"]), found["ending"] == ".released") if found else None
+
+
+def rung_file(uid: str, attempt: int, rung: int) -> str:
+    """What an attempt at a trial has reached at a rung, from 0."""
+    return f"rungs/{parse_uid(uid).folder}/{uid}.{attempt}.{rung}.json"
+
+
+def parse_rung(name: str) -> tuple[str, int, int] | None:
+    """``(uid, attempt, rung)`` of a file name under ``rungs/``, or ``None`` if it is something else."""
+    found = _RUNG.fullmatch(name.rpartition("/")[2])
+    return (found["uid"], int(found["attempt"]), int(found["rung"])) if found else None
 
 
 def key_file(run: str, key: str, taker: int) -> str:
@@ -189,8 +208,8 @@ def refresh_file(number: int) -> str:
 
 def number_of(name: str) -> int | None:
     """The number of a counted record such as ``winners/3.json``, or ``None`` if the file is something else."""
-    stem = name.rpartition("/")[2].removesuffix(".json")
-    return int(stem) if stem.isdecimal() and name.endswith(".json") else None
+    found = _COUNTED.fullmatch(name)
+    return int(found["number"]) if found else None
 
 
 def _checked(pattern: re.Pattern[str], text: str, what: str) -> str:

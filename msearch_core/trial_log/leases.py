@@ -55,7 +55,7 @@ class Identity:
         try:
             gone = psutil.Process(self.pid).status() == psutil.STATUS_ZOMBIE
             return gone or abs(start_of(self.pid) - self.started) > 1.0
-        except (psutil.NoSuchProcess, FileNotFoundError):
+        except (psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):  # the last: gone while it was read
             return True
 
 
@@ -63,7 +63,7 @@ def start_of(pid: int) -> float:
     """When a process started, such that the value never changes while it lives.
 
     Raises:
-        psutil.NoSuchProcess or FileNotFoundError: there is no such process.
+        psutil.NoSuchProcess, FileNotFoundError or ProcessLookupError: there is no such process.
     """
     if platform.system() == "Linux":
         # psutil adds the time of boot, which moves whenever the clock is set.
@@ -156,6 +156,10 @@ class LeaseWatch:
             self._silent[trainer] = 0.0
             self._counters[trainer] = -1
         return self._silent[trainer] > self._lease
+
+    def living(self) -> list[str]:
+        """The trainers that were seen to beat and are not dead, sorted: all observers number them much the same."""
+        return sorted(name for name, beat in self._counters.items() if beat >= 0 and not self.is_dead(name))
 
 
 def _latest(names: Iterable[str]) -> Mapping[str, int]:

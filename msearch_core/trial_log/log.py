@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 import pandas as pd
 import pyarrow as pa
@@ -23,6 +25,8 @@ from msearch_core.trial_log.records import (
     WinnerRecord,
 )
 from msearch_core.trial_log.store import Store, open_store
+
+Kind = TypeVar("Kind", bound=Record)
 
 
 class TrialLog:
@@ -63,14 +67,12 @@ class TrialLog:
             UserError: the folder is not a trial log.
         """
         try:
-            return SearchRecord.from_bytes(self.store.read(layout.SEARCH))
+            return SearchRecord.read(self.store, layout.SEARCH)
         except (FileNotFoundError, NotADirectoryError):
             raise UserError(
                 f"{self.url} holds no search (there is no {layout.SEARCH} in it); give the folder that "
                 "`msearch search` named as its log"
             ) from None
-        except ValueError as error:
-            raise UserError(f"{self.url}/{layout.SEARCH} cannot be read: {error}") from error
 
     def runs(self) -> list[RunRecord]:
         """Every run with its newest budget, oldest first."""
@@ -79,7 +81,7 @@ class TrialLog:
             if found := layout.parse_run_file(name):
                 newest[found[0]] = max(found[1], newest.get(found[0], 0))
         names = [layout.run_file(run, extension) for run, extension in sorted(newest.items())]
-        return [RunRecord.from_bytes(self.store.read(name)) for name in names]
+        return [RunRecord.read(self.store, name) for name in names]
 
     def add_run(self, record: RunRecord) -> bool:
         """Record a new run or an extended budget. Returns ``False`` if another process was first."""
@@ -94,7 +96,7 @@ class TrialLog:
         if record.extension == 1:
             return 0.0
         try:
-            stop = StopRecord.from_bytes(self.store.read(layout.stop_file(record.run, record.extension - 1)))
+            stop = StopRecord.read(self.store, layout.stop_file(record.run, record.extension - 1))
         except FileNotFoundError:
             return 0.0
         return stop.minutes or 0.0
@@ -124,17 +126,18 @@ class TrialLog:
             board.add(table)
             return True
         self._sealer.add(table)
-        if sealing.is_due(self._sealer):
-            self._sealer.refresh(folders=())
-            sealing.seal(self.store, self._sealer)
+        with contextlib.suppress(OSError):  # the row is on record; sealing can wait until the store answers again
+            if sealing.is_due(self._sealer):
+                self._sealer.refresh(folders=())
+                sealing.seal(self.store, self._sealer)
         self._sealer.take()
         return True
 
     def trials(self) -> pd.DataFrame:
         """Every trial on record, sealed or not, in the order of their uids. Timestamps are in UTC."""
         self._reader.refresh()
-        self._table = pa.concat_tables([self._table, self._reader.take()]).sort_by("uid").combine_chunks()
-        frame: pd.DataFrame = self._table.to_pandas()
+        self._table = pa.concat_tables([self._table, self._reader.take()]).combine_chunks().sort_by("uid")
+        frame: pd.DataFrame = self._table.to_pandas(split_blocks=True)
         return frame
 
     def seal(self) -> int:
@@ -149,7 +152,7 @@ class TrialLog:
 
     def winners(self) -> list[WinnerRecord]:
         """The winners named so far, oldest first."""
-        return [WinnerRecord.from_bytes(data) for data in self._counted("winners")]
+        return self._counted("winners", WinnerRecord)
 
     def add_winner(self, record: WinnerRecord) -> WinnerRecord:
         """Record the next winner."""
@@ -158,7 +161,7 @@ class TrialLog:
 
     def productions(self) -> list[ProductionRecord]:
         """What has been in use, oldest first; the last one is."""
-        return [ProductionRecord.from_bytes(data) for data in self._counted("production")]
+        return self._counted("production", ProductionRecord)
 
     def add_production(self, record: ProductionRecord) -> None:
         """Put a model into use. To go back to an earlier one is one more record."""
@@ -166,7 +169,7 @@ class TrialLog:
 
     def refreshes(self) -> list[RefreshRecord]:
         """What the looks at the data that found something new came to, oldest first."""
-        return [RefreshRecord.from_bytes(data) for data in self._counted("refreshes")]
+        return self._counted("refreshes", RefreshRecord)
 
     def add_refresh(self, record: RefreshRecord) -> None:
         """Record what a look at the data came to."""
@@ -178,9 +181,9 @@ class TrialLog:
         while not self.store.create(layout.trainers_file(run, number), TrainersRecord(trainers=trainers).to_bytes()):
             number += 1
 
-    def _counted(self, folder: str) -> list[bytes]:
+    def _counted(self, folder: str, kind: type[Kind]) -> list[Kind]:
         found = {number: name for name in self.store.list(folder) if (number := layout.number_of(name)) is not None}
-        return [self.store.read(name) for _, name in sorted(found.items())]
+        return [kind.read(self.store, name) for _, name in sorted(found.items())]
 
     def _add_counted(self, folder: str, name: Callable[[int], str], record: Record) -> None:
         number = len(self.store.list(folder)) + 1

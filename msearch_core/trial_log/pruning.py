@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pandas as pd
+
 from msearch_core.trial_log.claims import Claims
 from msearch_core.trial_log.log import TrialLog
 
@@ -9,8 +11,8 @@ from msearch_core.trial_log.log import TrialLog
 def prunable(log: TrialLog, keep: int) -> list[str]:
     """Weights and predictions that nothing needs any more.
 
-    Kept are those of the ``keep`` best trials of each run, of every winner, and of the parents and teachers of trials
-    that are under way, and whatever belongs to a trial without a row.
+    Kept are those of the ``keep`` best trials of each run, of every winner, of the members of ensembles among these, of
+    the parents and teachers of trials that are under way, and whatever belongs to a trial without a row.
 
     Args:
         log: the trial database.
@@ -24,10 +26,17 @@ def prunable(log: TrialLog, keep: int) -> list[str]:
     for _, rows in frame[frame["objective"].notna()].groupby("run"):
         best = rows.sort_values("objective", ascending=bool((rows["direction"] == "min").any()), kind="stable")
         needed |= set(best["uid"].head(keep))
-    hopeless = frame[~frame["uid"].isin(needed)]
-    named = {name for column in ("weights", "predictions") for name in hopeless[column].dropna()}
+    ensembles = frame[(frame["kind"] == "ensemble") & frame["uid"].isin(needed)]
+    needed |= {str(uid) for members in ensembles["parents"].dropna() for uid in members}
+    is_needed = frame["uid"].isin(needed)
+    # A model that was scored again has the weights of the trial that trained it.
+    hopeless, kept = (_names(rows) for rows in (frame[~is_needed], frame[is_needed]))
     present = {*log.store.list("weights"), *log.store.list("predictions")}
-    return sorted(named & present)
+    return sorted((hopeless - kept) & present)
+
+
+def _names(rows: pd.DataFrame) -> set[str]:
+    return {str(name) for column in ("weights", "predictions") for name in rows[column].dropna()}
 
 
 def _ancestors_under_way(log: TrialLog, done: set[str]) -> set[str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -11,6 +12,10 @@ from msearch_core.errors import UserError
 from msearch_core.trial import SCHEMA, SCHEMA_VERSION, UndecodableError, from_parquet
 from msearch_core.trial_log import layout
 from msearch_core.trial_log.store import Store
+
+THREADS = 4
+MANY = 200
+"""From so many files on, a pool of threads decodes them; for fewer it costs more than it saves."""
 
 
 class CorruptChunkError(UserError):
@@ -32,7 +37,7 @@ class Reader:
 
     Attributes:
         chunks: how many sealed chunks have been read, which are those numbered 1 to ``chunks``.
-        unsealed: uids on record that are in none of these chunks.
+        unsealed: the whole rows on record that are in none of these chunks, by uid; few, since they are sealed soon.
         known: uids of all rows read so far.
         void: uids of results that cannot be decoded.
         newer: whether a row was written by a later version of the schema.
@@ -42,7 +47,7 @@ class Reader:
         self.store = store
         self.columns = list(columns) if columns is not None else list(SCHEMA.names)
         self.chunks = 0
-        self.unsealed: set[str] = set()
+        self.unsealed: dict[str, pa.Table] = {}
         self.void: set[str] = set()
         self.newer = False
         self._wanted = list(dict.fromkeys([*self.columns, "uid", "schema_version"]))
@@ -57,7 +62,7 @@ class Reader:
     def take(self) -> pa.Table:
         """The rows read since the last call, each uid once, with this version's types."""
         fresh, self._fresh = self._fresh, []
-        return pa.concat_tables([self._schema.empty_table(), *fresh]).combine_chunks()
+        return pa.concat_tables([self._schema.empty_table(), *fresh])
 
     def refresh(self, folders: Iterable[str] | None = None) -> None:
         """Read what is new.
@@ -91,48 +96,61 @@ class Reader:
         uid = table.column("uid")[0].as_py()
         if uid not in self.known:
             self.known.add(uid)
-            self.unsealed.add(uid)
-            self._note_version(table)
-            self._fresh.append(table.select(self.columns))
+            self.unsealed[uid] = table
+            self._keep(table)
+
+    def note_chunk(self, number: int, uids: Iterable[str]) -> None:
+        """Take note of the next chunk, which the caller has read or published: its rows need not be read back."""
+        for uid in uids:
+            self.unsealed.pop(uid, None)
+        self.chunks = number
+
+    def _keep(self, table: pa.Table) -> None:
+        version = pc.max(table.column("schema_version")).as_py()
+        self.newer = self.newer or (version or 0) > SCHEMA_VERSION
+        self._fresh.append(table if table.column_names == self.columns else table.select(self.columns))
 
     def _read_chunks(self, names: Iterable[str]) -> None:
-        numbers = sorted(number for name in names if (number := layout.chunk_number(name)))
-        new = [number for number in numbers if number > self.chunks]
-        for number, expected in zip(new, range(self.chunks + 1, self.chunks + 1 + len(new)), strict=True):
-            if number != expected:
-                raise CorruptChunkError(self.store.url, layout.chunk_file(expected), "is missing")
+        last = max((number for name in names if (number := layout.chunk_number(name))), default=0)
+        # By number, not as listed: a folder that grows while it is listed may show a chunk and not the one before it.
+        new = range(self.chunks + 1, last + 1)
         contents = self.store.read_many(map(layout.chunk_file, new))
-        for number in new:
-            try:
-                table = from_parquet(contents[layout.chunk_file(number)], self._wanted)
-            except (KeyError, UndecodableError) as error:
-                raise CorruptChunkError(self.store.url, layout.chunk_file(number), "cannot be decoded") from error
+        for name in map(layout.chunk_file, new):
+            if name not in contents:
+                raise CorruptChunkError(self.store.url, name, "is missing")
+        tables = _decode([contents[layout.chunk_file(number)] for number in new], self._wanted)
+        for number, table in zip(new, tables, strict=True):
+            if table is None:
+                raise CorruptChunkError(self.store.url, layout.chunk_file(number), "cannot be decoded")
             uids: list[str] = [str(uid) for uid in table.column("uid").to_pylist()]
-            self.unsealed.difference_update(uids)
-            self._note_version(table)
+            self.note_chunk(number, uids)
             if not self.known.isdisjoint(uids):
                 # Rows that were already seen as results are not handed out again.
                 table = table.filter(pa.array([uid not in self.known for uid in uids], pa.bool_()))
-            self._fresh.append(table.select(self.columns))
+            self._keep(table)
             self.known.update(uids)
-            self.chunks = number
 
     def _read_results(self, names: Iterable[str]) -> None:
         uids = {name: uid for name in names if (uid := layout.result_uid(name))}
-        new = [name for name, uid in uids.items() if not self.has(uid)]
-        for name, data in self.store.read_many(new).items():
-            uid = uids[name]
-            try:
-                # Decoded whole, whatever columns are wanted, so that all readers agree on what is void.
-                table = from_parquet(data)
-                valid = table.column("uid").to_pylist() == [uid]
-            except UndecodableError:
-                valid = False
-            if valid:
+        contents = self.store.read_many([name for name, uid in uids.items() if not self.has(uid)])
+        # Decoded whole, whatever columns are wanted, so that all readers agree on what is void.
+        for name, table in zip(contents, _decode(list(contents.values())), strict=True):
+            if table is not None and table.column("uid").to_pylist() == [uids[name]]:
                 self.add(table)
             else:
-                self.void.add(uid)
+                self.void.add(uids[name])
 
-    def _note_version(self, table: pa.Table) -> None:
-        version = pc.max(table.column("schema_version")).as_py()
-        self.newer = self.newer or (version or 0) > SCHEMA_VERSION
+
+def _decode(contents: Sequence[bytes], columns: Sequence[str] | None = None) -> list[pa.Table | None]:
+    """Parquet files as tables, side by side where there are many; ``None`` for each that cannot be decoded."""
+
+    def decode(data: bytes) -> pa.Table | None:
+        try:
+            return from_parquet(data, columns)
+        except UndecodableError:
+            return None
+
+    if len(contents) < MANY:
+        return [decode(data) for data in contents]
+    with ThreadPoolExecutor(THREADS) as pool:
+        return list(pool.map(decode, contents))

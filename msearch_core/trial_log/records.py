@@ -8,7 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from msearch_core.errors import UserError
 from msearch_core.trial import dumps
+from msearch_core.trial_log.store import Store
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +36,22 @@ class Record:
             return cls(**{key: value for key, value in loaded.items() if key in known})
         except TypeError as error:
             raise ValueError(f"not a {cls.__name__}: {error}") from error
+
+    @classmethod
+    def read(cls, store: Store, name: str) -> Self:
+        """The record in one of the log's files.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            UserError: it holds something else.
+        """
+        try:
+            return cls.from_bytes(store.read(name))
+        except ValueError as error:
+            raise UserError(
+                f"{store.url}/{name} cannot be read ({error}); expected a {cls.__name__} in JSON; "
+                "restore the file or move it out of the log"
+            ) from error
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from msearch_core.trial import from_parquet, to_parquet
+from msearch_core.trial import to_parquet
 from msearch_core.trial_log import layout
 from msearch_core.trial_log.reader import Reader
 from msearch_core.trial_log.store import Store
@@ -20,20 +20,22 @@ def seal(store: Store, reader: Reader) -> int:
     """Publish the unsealed results as the next chunk.
 
     The chunk's number is one more than the last that ``reader`` has read, and its name can be created once. So each
-    chunk is made by someone who has read all before it, and a uid is in one chunk only.
+    chunk is made by someone who has read all before it, and a uid is in one chunk only, however long ago that was.
 
     Args:
         store: the log's folder.
-        reader: has just been refreshed.
+        reader: what has been read.
 
     Returns:
         How many rows were sealed by this call: 0 if there were none, if another process made that chunk first, or if
         rows of a later schema are present, which this version must not rewrite.
     """
-    uids = sorted(reader.unsealed)
-    if not uids or reader.newer:
+    number = reader.chunks + 1
+    waiting = dict(sorted(reader.unsealed.items()))  # after the number: these rows are in no chunk before it
+    if not waiting or reader.newer:
         return 0
-    contents = store.read_many(map(layout.result_file, uids))
-    tables = [from_parquet(contents[layout.result_file(uid)]) for uid in uids]
-    created = store.create(layout.chunk_file(reader.chunks + 1), to_parquet(pa.concat_tables(tables)))
-    return len(uids) if created else 0
+    rows = pa.concat_tables(waiting.values()).combine_chunks()
+    if not store.create(layout.chunk_file(number), to_parquet(rows)):
+        return 0
+    reader.note_chunk(number, waiting)
+    return len(waiting)

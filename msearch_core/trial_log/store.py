@@ -5,6 +5,8 @@ from __future__ import annotations
 import abc
 import builtins
 import contextlib
+import ctypes
+import errno
 import os
 import threading
 import uuid
@@ -17,6 +19,9 @@ from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 
 from msearch_core.errors import UserError
+
+NO_HARD_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
+NO_EXCLUSIVE_RENAME = {errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS}
 
 
 class Store(abc.ABC):
@@ -108,7 +113,10 @@ class Store(abc.ABC):
 
 
 class LocalStore(Store):
-    """A local or network-mounted folder. Objects are published by hard link, which has one winner."""
+    """A local or network-mounted folder. Objects are published by hard link, which has one winner.
+
+    On filesystems without hard links, such as FAT and some network mounts, by ``renameat2(RENAME_NOREPLACE)``.
+    """
 
     @property
     def is_local(self) -> bool:
@@ -127,7 +135,7 @@ class LocalStore(Store):
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            created = _link(hidden, target)
+            created = _publish(hidden, target)
         finally:
             hidden.unlink(missing_ok=True)
         if created:
@@ -168,20 +176,52 @@ class LocalStore(Store):
                     yield entry.path[start:]
 
 
-def _link(source: Path, target: Path) -> bool:
+def _publish(hidden: Path, target: Path) -> bool:
+    """Give a file its final name, unless that is taken: by a hard link, or else by a rename that replaces nothing."""
     try:
-        os.link(source, target)
+        os.link(hidden, target)
     except OSError as error:
         # A network filesystem can lose the reply to a link that it made: two links prove that it did.
-        if source.stat().st_nlink == 2:
+        if hidden.stat().st_nlink == 2:
             return True
+        if error.errno in NO_HARD_LINKS:
+            return _rename(hidden, target, error)
         if isinstance(error, FileExistsError):
             return False
+        raise
+    return True
+
+
+def _rename(hidden: Path, target: Path, refusal: OSError) -> bool:
+    try:
+        rename_exclusively(hidden, target)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in NO_EXCLUSIVE_RENAME:
+            raise
         raise UserError(
-            f"the folder {target.parent} does not allow hard links ({error.strerror}), which the trial log needs to "
-            "have one winner; choose a --log on another filesystem"
+            f"the folder {target.parent} allows neither hard links ({refusal.strerror}) nor renaming without "
+            "replacing, of which the trial log needs one to have one winner; choose a --log on another filesystem"
         ) from error
     return True
+
+
+def rename_exclusively(source: Path, target: Path) -> None:
+    """Rename a file unless the new name exists, as one step of the kernel (Linux' ``renameat2``).
+
+    Raises:
+        FileExistsError: the new name exists.
+        OSError: the rename failed; with ``EINVAL`` or ``ENOSYS`` if this system or filesystem knows no such operation.
+    """
+    try:
+        rename = ctypes.CDLL(None, use_errno=True).renameat2
+    except (AttributeError, OSError, TypeError):  # not Linux, or a C library without it
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS)) from None
+    here, no_replace = -100, 1  # AT_FDCWD, RENAME_NOREPLACE
+    if rename(here, os.fsencode(source), here, os.fsencode(target), no_replace):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), str(target))
 
 
 def _sync_folder(folder: Path) -> None:

@@ -1,0 +1,169 @@
+"""How the columns of a table, or of the steps of sequences, become numbers: learned on train, kept as JSON."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from msearch_core.data.columns import is_boolean, is_date, is_number, to_days, to_numbers, to_texts
+from msearch_core.errors import UserError
+
+MAX_CATEGORIES = 100
+MIN_COUNT = 2
+MAX_DISTINCT = 0.9
+NUMERIC = ("number", "boolean", "date")
+SEQUENCE_INPUT = "input_sequence"
+"""The name of the model's input that holds all numbers of a sequence's steps."""
+MISSING_TEXT = " "
+"""Stands for a missing text within a sequence, since the empty text stands for the sequence's end."""
+
+
+def learn_columns(table: pd.DataFrame, of_steps: bool = False) -> dict[str, Any]:
+    """Learn how each column of a table becomes features.
+
+    Args:
+        table: the rows to learn from.
+        of_steps: whether a row is a step of a sequence: no feature says that a number is missing, and no number is
+            dropped, so that a model takes the arrays that a user has.
+
+    Returns:
+        ``columns``, each with ``name``, ``input``, ``kind`` and what was learned; ``dropped``, the reason by column.
+
+    Raises:
+        UserError: no column is left, or a value cannot be used.
+    """
+    columns: list[dict[str, Any]] = []
+    dropped: dict[str, str] = {}
+    for name in sorted(map(str, table)):
+        learned = _learn_column(table[name], of_steps)
+        if isinstance(learned, str):
+            dropped[name] = learned
+        else:
+            taken = {SEQUENCE_INPUT, *(column["input"] for column in columns)}
+            columns.append({"name": name, "input": _input_name(name, taken), **learned})
+    if not columns:
+        raise UserError(
+            "no column is left to learn from: " + "; ".join(f"{name!r} {why}" for name, why in dropped.items())
+        )
+    return {"columns": columns, "dropped": dropped}
+
+
+def width(spec: Mapping[str, Any]) -> int:
+    """The number of features that a table, or a step of a sequence, is encoded into."""
+    return sum(
+        1 + column["indicator"] if column["kind"] in NUMERIC else 1 + len(column["vocabulary"])
+        for column in spec["columns"]
+    )
+
+
+def encode_rows(spec: Mapping[str, Any], table: pd.DataFrame) -> np.ndarray:
+    """Apply what was learned.
+
+    Args:
+        spec: holds ``columns``, and ``kind`` ``"sequence"`` if a row is a step.
+        table: at least the columns that were kept.
+
+    Returns:
+        ``float32 (n, features)``: numbers, then the indicators of missing numbers, then one-hot categories, each in
+        the order of ``spec["columns"]``.
+
+    Raises:
+        UserError: a value is not of the kind that was learned.
+    """
+    values = raw_columns(spec, table)
+    numeric = [column for column in spec["columns"] if column["kind"] in NUMERIC]
+    encoded = np.zeros((len(table), width(spec)), np.float32)
+    for index, column in enumerate(numeric):
+        # In float32 and in this order, as the Keras layer computes it.
+        scaled = (values[column["input"]] - np.float32(column["mean"])) / np.float32(column["deviation"])
+        encoded[:, index] = np.where(np.isnan(scaled), np.float32(0), scaled)
+    position = len(numeric)
+    for column in numeric:
+        if column["indicator"]:
+            encoded[:, position] = np.isnan(values[column["input"]])
+            position += 1
+    rows = np.arange(len(table))
+    for column in spec["columns"]:
+        if column["kind"] == "category":
+            texts = values[column["input"]]
+            index = pd.Index(column["vocabulary"], dtype=object).get_indexer(pd.Index(texts))
+            encoded[rows, position + 1 + index] = 1  # an unknown category has the index -1
+            position += 1 + len(column["vocabulary"])
+    return encoded
+
+
+def raw_columns(spec: Mapping[str, Any], table: pd.DataFrame) -> dict[str, np.ndarray]:
+    """The kept columns by input name, as a model with its preprocessing takes them.
+
+    Returns:
+        ``float32 (n,)`` with NaN where missing for numbers, truth values and dates (days since 1970); ``object (n,)``
+        of ``str``, empty (in a sequence `MISSING_TEXT`) where missing, for categories.
+
+    Raises:
+        UserError: a value is not of the kind that was learned.
+    """
+    convert = {
+        "number": to_numbers,
+        "boolean": to_numbers,
+        "date": to_days,
+        "category": _step_texts if spec["kind"] == "sequence" else to_texts,
+    }
+    return {column["input"]: convert[column["kind"]](table[column["name"]]) for column in spec["columns"]}
+
+
+def _learn_column(values: pd.Series, of_steps: bool) -> dict[str, Any] | str:
+    """What to know of a column, or why to drop it."""
+    if not values.notna().any():
+        return "is empty"
+    kind = (
+        "boolean"
+        if is_boolean(values)
+        else "number"
+        if is_number(values)
+        else "date"
+        if is_date(values)
+        else "category"
+    )
+    if kind != "category":
+        return _learn_numbers(kind, to_days(values) if kind == "date" else to_numbers(values), of_steps)
+    texts = _step_texts(values) if of_steps else to_texts(values)
+    categories, counts = np.unique(texts, return_counts=True)
+    if len(categories) == 1:
+        return "is constant"
+    if len(categories) > MAX_DISTINCT * len(texts):
+        return "is a text that differs in almost every row"
+    by_frequency = sorted(zip(-counts, categories, strict=True))
+    # The categories left out train the feature that unknown ones will have.
+    return {"kind": kind, "vocabulary": [str(c) for count, c in by_frequency if -count >= MIN_COUNT][:MAX_CATEGORIES]}
+
+
+def _learn_numbers(kind: str, numbers: np.ndarray, of_steps: bool) -> dict[str, Any] | str:
+    present = numbers[~np.isnan(numbers)].astype(np.float64)
+    indicator = len(present) < len(numbers) and not of_steps
+    deviation = float(present.std())
+    if deviation == 0 and not indicator and not of_steps:
+        return "is constant"
+    return {
+        "kind": kind,
+        "mean": float(np.float32(present.mean())),
+        "deviation": float(np.float32(deviation)) or 1.0,
+        "indicator": indicator,
+    }
+
+
+def _input_name(column: str, taken: set[str]) -> str:
+    """A name that Keras and its export formats allow, different from those taken."""
+    plain = "input_" + re.sub(r"[^0-9A-Za-z]+", "_", column).strip("_").lower()
+    name, number = plain, 2
+    while name in taken:
+        name, number = f"{plain}_{number}", number + 1
+    return name
+
+
+def _step_texts(values: pd.Series) -> np.ndarray:
+    texts = to_texts(values)
+    return np.where(texts == "", MISSING_TEXT, texts)

@@ -1,0 +1,55 @@
+"""What a trial tries: an architecture, its hyperparameters and where they come from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, TypeAlias
+
+from msearch_core.distributions import Value
+from msearch_core.fingerprint import digest
+
+Architecture: TypeAlias = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What to try next: the output of an algorithm and the input of a trial.
+
+    Attributes:
+        architecture: names of blocks, from input to output.
+        hyperparameters: by name; how the architecture is trained.
+        kind: ``seed`` for a suggestion, ``search`` for an algorithm's own proposal, ``distill`` for one that learns
+            from a teacher too, ``ensemble`` for what is made of earlier trials.
+        parents: uids of the trials it descends from; weights are inherited from the first. For an ensemble, those to
+            choose its members from.
+        mutation: how it differs from its parent, for a person to read.
+        algorithm: the name of the algorithm that made it.
+        teacher: uid of the trial or ensemble whose outputs are learned from beside the labels.
+    """
+
+    architecture: Architecture
+    hyperparameters: Mapping[str, Value] = field(default_factory=dict)
+    kind: str = "search"
+    parents: tuple[str, ...] = ()
+    mutation: Mapping[str, Any] | None = None
+    algorithm: str | None = None
+    teacher: str | None = None
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Proposal:
+        """The proposal back from ``dataclasses.asdict`` by way of JSON."""
+        lists = {name: tuple(record.get(name) or ()) for name in ("architecture", "parents")}
+        return cls(**{**record, **lists})
+
+    @cached_property
+    def key(self) -> str:
+        """A hash of what is tried; two proposals with one key would be the same trial."""
+        taught = [self.teacher] if self.teacher else []
+        return digest([self.kind, self.architecture, dict(sorted(self.hyperparameters.items())), self.parents, *taught])
+
+
+def architecture_hash(architecture: Sequence[str]) -> str:
+    """Sixteen hexadecimal digits that name an architecture."""
+    return digest(list(architecture))

@@ -1,0 +1,104 @@
+"""Which trials have a score, which is better, and how sure one is of it."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+CONFIDENCE = 0.95
+_LOSS = r'"(?:log_loss|rmse)":([^,}]+)'
+"""Finds the loss among a row's metrics, which are canonical JSON; to decode them takes a hundred times as long."""
+_BOUNDS = {
+    **dict.fromkeys(("accuracy", "balanced_accuracy", "f1_macro"), (0.0, 1.0)),
+    **dict.fromkeys(("log_loss", "rmse", "mae"), (0.0, math.inf)),
+    "r2": (-math.inf, 1.0),
+}
+SCORED = ("completed", "stopped")
+"""The statuses whose objective may be compared."""
+
+
+def is_maximised(frame: pd.DataFrame) -> bool:
+    """Whether more of the objective is better; so unless a row says otherwise."""
+    return not bool((frame["direction"] == "min").any())
+
+
+def objective_name(frame: pd.DataFrame) -> str:
+    """What the objective is called."""
+    names = frame["objective_name"].dropna()
+    return str(names.iloc[-1]) if len(names) else "objective"
+
+
+def scored(frame: pd.DataFrame) -> pd.DataFrame:
+    """The trials that have a score which may be compared."""
+    return frame[frame["status"].isin(SCORED) & frame["objective"].notna()]
+
+
+def best_first(frame: pd.DataFrame) -> pd.DataFrame:
+    """The trials that have a score, best first; of equals, the one whose loss is less, then the earlier."""
+    ranked = scored(frame)
+    loss = pd.to_numeric(ranked["metrics"].astype("str").str.extract(_LOSS, expand=False), errors="coerce")
+    ranked = ranked.assign(_loss=loss).sort_values(
+        ["objective", "_loss", "uid"], ascending=[not is_maximised(frame), True, True], kind="stable"
+    )
+    return ranked.drop(columns="_loss")
+
+
+def in_order(frame: pd.DataFrame) -> pd.DataFrame:
+    """The trials in the order in which they ended; those without a time last."""
+    return frame.sort_values(["finished_at", "uid"], na_position="last", kind="stable").reset_index(drop=True)
+
+
+def best_so_far(frame: pd.DataFrame) -> pd.Series:
+    """The best score up to and with each row; rows without a score repeat the last one."""
+    usable = frame["objective"].where(frame["status"].isin(SCORED)).astype(float)
+    return usable.cummax().ffill() if is_maximised(frame) else usable.cummin().ffill()
+
+
+def normal_interval(score: float, standard_error: float, name: str = "") -> tuple[float, float]:
+    """The 95 % interval of a score by its recorded standard error, taking errors as normal.
+
+    Args:
+        score: the score.
+        standard_error: its standard error.
+        name: of the objective; what it can never be is cut off.
+    """
+    half = NormalDist().inv_cdf(0.5 + CONFIDENCE / 2) * standard_error
+    return _possible(score - half, score + half, name)
+
+
+def mean_interval(values: np.ndarray, name: str = "") -> tuple[float, float]:
+    """The 95 % interval of a mean by Student's t; not a number for fewer than two values.
+
+    Args:
+        values: ``float (n,)`` scores.
+        name: of the objective; what it can never be is cut off.
+    """
+    from scipy.special import stdtrit  # half a second that most callers do without
+
+    if len(values) < 2:
+        return math.nan, math.nan
+    half = float(stdtrit(len(values) - 1, 0.5 + CONFIDENCE / 2) * values.std(ddof=1) / np.sqrt(len(values)))
+    return _possible(float(values.mean()) - half, float(values.mean()) + half, name)
+
+
+def _possible(low: float, high: float, name: str) -> tuple[float, float]:
+    least, most = _BOUNDS.get(name, (-math.inf, math.inf))
+    clipped = np.clip([low, high], least, most)
+    return float(clipped[0]), float(clipped[1])
+
+
+def decoded(value: Any) -> Mapping[str, Any]:
+    """What a JSON column holds; empty where there is nothing."""
+    loaded = json.loads(value) if isinstance(value, str) else None
+    return loaded if isinstance(loaded, dict) else {}
+
+
+def listed(value: Any) -> list[Any]:
+    """What a list column holds; empty where there is nothing."""
+    return [] if value is None or isinstance(value, float) else list(value)

@@ -1,0 +1,63 @@
+"""The report as a file, written once or again and again while the search runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import fsspec
+
+from msearch_core.errors import UserError
+from msearch_core.report.page import Predictions, build_page
+from msearch_core.report.scores import scored
+from msearch_core.report.state import is_running, winner_of
+from msearch_core.trial_log import TrialLog
+
+
+def write_report(
+    log: TrialLog, out: str | Path, predictions: Predictions | None = None, refresh: float | None = None
+) -> None:
+    """Write the page about a log's newest run. A local reader never sees half a page.
+
+    Args:
+        log: the trial log.
+        out: path or fsspec URL of the page.
+        predictions: of the winner, see ``Predictions``.
+        refresh: seconds after which the page loads itself again while the search runs.
+
+    Raises:
+        UserError: the page cannot be written there.
+    """
+    page = build_page(log, predictions, refresh).encode()
+    try:
+        if "://" in str(out):
+            with fsspec.open(str(out), "wb") as file:
+                file.write(page)
+            return
+        target = Path(out).expanduser()
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_name(f".{target.name}.part")
+        temporary.write_bytes(page)
+        temporary.replace(target)
+    except OSError as error:
+        raise UserError(f"--out {out} cannot be written: {error.strerror or error}; give a path that can be") from error
+
+
+def watch_report(log: TrialLog, out: str | Path, seconds: float) -> Iterator[int]:
+    """Write the page again every so many seconds until the newest run is over and has named its winner.
+
+    Yields:
+        The number of trials on record, after each writing.
+    """
+    while True:
+        run = next(iter(log.runs()[::-1]), None)
+        winner = winner_of(log, run)
+        running = run is None or is_running(log, run, winner)
+        write_report(log, out, refresh=seconds)
+        trials = log.trials()
+        yield len(trials)
+        # A run whose every trial failed is over without a winner.
+        if not running and (winner is not None or scored(trials).empty):
+            return
+        time.sleep(seconds)

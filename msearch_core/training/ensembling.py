@@ -1,0 +1,68 @@
+"""Making an ensemble of earlier trials, in a process of its own: members are chosen, nothing is trained."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from msearch_core.algorithms.ensemble_selection import Outputs, combine, fit_weights, select
+from msearch_core.data.prepared import open_prepared
+from msearch_core.objectives import evaluate, find_objective, loss
+from msearch_core.training import checkpoints, spec
+from msearch_core.training.measure import Stopwatch, peak_megabytes
+from msearch_core.training.spec import EnsembleResult, EnsembleSpec
+
+SMALLEST_SHARE = 0.01
+"""A member with a smaller learned share is left out: it costs as much as any other."""
+
+
+def run(spec_path: str) -> None:
+    """Make the ensemble that an ``EnsembleSpec`` file describes and write ``result.json`` into its output folder."""
+    asked = spec.read(EnsembleSpec, Path(spec_path))
+    watch = Stopwatch()
+    try:
+        result = assemble(asked, watch)
+    except Exception as error:
+        print(f"ensemble {asked.uid} failed: {error!r}", file=sys.stderr)  # noqa: T201 (the trainer's log)
+        result = EnsembleResult(status="failed", error=spec.one_line(error))
+    measured = {
+        "wall_seconds": watch.total,
+        "timings": {phase: round(seconds, 4) for phase, seconds in watch.seconds.items()},
+        "peak_mb": peak_megabytes(),
+    }
+    spec.write(result.model_copy(update=measured), Path(asked.output) / spec.RESULT)
+
+
+def assemble(asked: EnsembleSpec, watch: Stopwatch) -> EnsembleResult:
+    """Choose the members and their shares on the validation split, and write the ensemble's outputs there."""
+    with watch.timed("data"):
+        data = open_prepared(Path(asked.data))
+        problem, validation = data.problem, data.splits["validation"]
+        outputs = {uid: checkpoints.load(Path(path)) for uid, path in asked.predictions.items()}
+    objective = find_objective(problem, asked.objective)
+    sign = 1.0 if objective.direction == "max" else -1.0
+
+    def score(said: Outputs) -> float:
+        return sign * objective.score(validation.y, said, validation.weight)
+
+    with watch.timed("select"):
+        said = list(outputs.values())
+        if asked.combine == "average":
+            shares = select(said, score)
+        else:
+            found = fit_weights(said, lambda mean: loss(problem, validation.y, mean, validation.weight))
+            kept = [share if share >= SMALLEST_SHARE else 0.0 for share in found]
+            shares = tuple(share / sum(kept) for share in kept)
+        together = combine(said, shares)
+    with watch.timed("evaluate"):
+        result = EnsembleResult(
+            status="completed",
+            objective=objective.score(validation.y, together, validation.weight),
+            objective_se=objective.standard_error(validation.y, together, validation.weight),
+            metrics=spec.finite(evaluate(problem, validation.y, together, validation.weight)),
+            steps=0,
+            members={uid: share for uid, share in zip(outputs, shares, strict=True) if share},
+        )
+    with watch.timed("checkpoint"):
+        checkpoints.save(Path(asked.output) / spec.PREDICTIONS, together)
+    return result

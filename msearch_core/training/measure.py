@@ -1,0 +1,53 @@
+"""What a trial costs: seconds by phase, memory, and the time of one prediction."""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+LATENCY_REPEATS = 20
+
+
+class Stopwatch:
+    """Seconds by phase."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = defaultdict(float)
+        self.began = time.monotonic()
+
+    @contextlib.contextmanager
+    def timed(self, phase: str) -> Iterator[None]:
+        """Add what happens inside to a phase."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[phase] += time.monotonic() - began
+
+    @property
+    def total(self) -> float:
+        """Seconds since the start."""
+        return time.monotonic() - self.began
+
+
+def latency(predict: Callable[[Any], Any], example: Any) -> float:
+    """The median time of one prediction of one example, in milliseconds."""
+    times = []
+    for _ in range(LATENCY_REPEATS):
+        began = time.perf_counter()
+        predict(example)
+        times.append(time.perf_counter() - began)
+    return 1000 * float(np.median(times))
+
+
+def peak_megabytes() -> float:
+    """The most memory the process ever held, in MB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1024**2 if sys.platform == "darwin" else 1024)

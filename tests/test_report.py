@@ -1,0 +1,330 @@
+"""The report: what it holds, that it needs nothing else, and what a browser makes of it."""
+
+import html.parser
+import json
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmarks.reading import fill, simulated
+from msearch_core.api import SearchResult
+from msearch_core.report.page import Predictions, build_page
+from msearch_core.report.page.markup import element, table
+from msearch_core.report.page.payload import figure_json
+from msearch_core.report.plots import confusion, residuals
+from msearch_core.report.plots.predictions import class_scores
+from msearch_core.report.writing import watch_report, write_report
+from msearch_core.trial import Trial
+from msearch_core.trial_log import TrialLog, WinnerRecord
+from tests.browsing import chromium, find_browser
+from tests.test_cli import msearch
+from tests.test_log_contract import run_record, search_record, trial
+
+EVIL = "</script><script>document.title='broken'</script><img src=x onerror=\"document.title='broken'\"><b>{{7*7}}"
+needs_browser = pytest.mark.skipif(find_browser() is None, reason="no chromium with chromedriver on this machine")
+
+
+class Texts(html.parser.HTMLParser):
+    """The texts and the elements of a page."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.texts: list[str] = []
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(page)
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> TrialLog:
+    """A finished search of 60 trials, some with what would break a page that trusts its rows."""
+    log = fill(str(tmp_path_factory.mktemp("small") / "log"), 60)
+    evil = {"error": EVIL, "architecture": (EVIL, "dense(units=64)"), "hyperparameters": {EVIL: EVIL}}
+    log.append(_evil(61, status="failed", parents=("0001-000001",), **evil))
+    log.append(_evil(62, status="completed", objective=0.95, parents=("0001-000001",), **(evil | {"error": None})))
+    return log
+
+
+def _evil(slot: int, **fields: Any) -> Trial:
+    known = {"run": "0001", "trainer": EVIL, "objective_name": "accuracy", "direction": "max", "objective": None}
+    return trial(slot, **(known | fields))
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of a search of 10,000 trials."""
+    folder = tmp_path_factory.mktemp("large")
+    write_report(fill(str(folder / "log"), 10_000), folder / "report.html")
+    return folder / "report.html"
+
+
+class TestMarkup:
+    @given(st.text(st.characters(codec="utf-8", exclude_characters="\r\0"), min_size=1), st.text("abc<>&\"'"))
+    def test_text_and_attributes_come_out_as_they_went_in(self, text: str, attribute: str) -> None:
+        read = Texts(element("p", text, title=attribute))
+        assert "".join(read.texts) == text
+        assert read.elements == [("p", {"title": attribute})]
+
+    def test_elements_nest_without_being_escaped_twice(self) -> None:
+        assert "<td><b>a &amp; b</b></td>" in table(("head",), [(element("b", "a & b"),)])
+
+
+class TestPage:
+    def test_a_row_cannot_put_code_into_the_page(self, small: TrialLog) -> None:
+        page = build_page(small)
+        read = Texts(page)
+        assert [name for name, _ in read.elements if name == "img"] == []
+        scripts = [attributes for name, attributes in read.elements if name == "script"]
+        assert scripts == [{"type": "text/plain", "id": "data"}, {"type": "text/plain", "id": "library"}, {}]
+        assert any(EVIL in text for text in read.texts), "the message is shown as it is"
+
+    def test_nothing_is_loaded_from_elsewhere(self, small: TrialLog) -> None:
+        page = build_page(small)
+        read = Texts(page)
+        assert not [name for name, attributes in read.elements if {"src", "href", "action"} & set(attributes)]
+        assert "url(" not in page[: page.index("</style>")]
+        assert "default-src 'none'" in page
+
+    def test_it_says_what_the_search_found(self, small: TrialLog) -> None:
+        text = " ".join(Texts(build_page(small)).texts)
+        (winner,) = small.winners()
+        assert f"The winner: {winner.uid}" in text
+        assert f"{winner.test['accuracy']:.4f}" in text
+        errors = small.trials()["error"].dropna()
+        assert len(errors) > 1
+        assert all(error in text for error in errors)
+
+    def test_a_running_search_is_told_from_an_ended_one(self, tmp_path: Path) -> None:
+        log = fill(str(tmp_path / "log"), 30, finished=False)
+        page = build_page(log, refresh=5)
+        assert "running" in Texts(page).texts
+        assert "30 of 31" in page, "what is not sealed yet counts"
+        assert 'http-equiv="refresh" content="5"' in page
+        assert "The best so far" in page
+        log.append(trial(31, run="0001", status="failed", objective=None))
+        assert "finished" in Texts(build_page(log)).texts, "all is done, though no winner is named"
+
+    def test_a_log_without_trials_has_a_page(self, tmp_path: Path) -> None:
+        log = TrialLog(str(tmp_path))
+        log.open(search_record())
+        assert "No score yet" in build_page(log)
+        log.add_run(run_record())
+        log.append(trial(1, run="0001", status="failed", objective=None, error="boom"))
+        assert "boom" in build_page(log)
+
+    def test_rows_with_required_fields_alone_have_a_page(self, tmp_path: Path) -> None:
+        log = TrialLog(str(tmp_path))
+        log.open(search_record())
+        for slot in range(1, 30):
+            log.append(trial(slot))
+        assert "0001-000029" in build_page(log)
+
+    @pytest.mark.parametrize("classes", [("no", EVIL), ()])
+    def test_predictions_are_shown_where_they_are_given(self, small: TrialLog, classes: tuple[str, ...]) -> None:
+        truth = np.array([0, 1, 1, 0])
+        page = build_page(small, Predictions(truth, np.array([0, 1, 0, 0]), classes))
+        read = Texts(page)
+        assert "predictions" in [attributes.get("data-chart") for _, attributes in read.elements]
+        assert ("0.6667" in read.texts) == bool(classes), "F1 of the second class: 2 * 1 * 0.5 / 1.5"
+
+    def test_ten_thousand_trials_stay_below_five_megabytes(self, large: Path) -> None:
+        assert large.stat().st_size < 5e6
+
+
+class TestFigures:
+    def test_confusion_counts(self) -> None:
+        (trace,) = confusion(np.array([0, 0, 1]), np.array([0, 1, 1]), ["a", "b"]).data
+        assert trace.customdata.tolist() == [[1, 1], [0, 1]]
+        assert trace.z.tolist() == [[0.5, 0.5], [0, 1]]
+
+    def test_class_scores_by_hand(self) -> None:
+        found = class_scores(np.array([0, 0, 1, 2]), np.array([0, 1, 1, 1]), ["a", "b", "c"]).set_index("class")
+        assert found.loc["b", ["precision", "recall", "f1", "examples"]].tolist() == pytest.approx([1 / 3, 1, 0.5, 1])
+        assert found.loc["c"].tolist() == [0, 0, 0, 1]
+
+    def test_many_residuals_are_thinned(self) -> None:
+        figure = residuals(np.arange(10_000.0), np.arange(10_000.0))
+        assert len(figure.data[1].x) == 2_000
+
+    def test_the_result_of_a_search_plots_what_the_report_shows(self, small: TrialLog) -> None:
+        result = SearchResult(small, small.runs()[-1], small.winners()[-1])
+        assert result.compare().iloc[0]["objective"] == result.best["objective"]
+        assert result.groups("kind")["trials"].sum() == 62
+        for figure in (
+            result.plot_progress("steps"),
+            result.plot_pareto("flops"),
+            result.plot_lineage(),
+            result.plot_curves(),
+            result.plot_effects(),
+            result.plot_hyperparameters("dropout"),
+            result.plot_timeline(),
+        ):
+            assert json.loads(figure_json(figure))["data"], "a figure without a trace"
+
+    def test_every_trial_of_a_small_search_is_a_point(self, small: TrialLog) -> None:
+        result = SearchResult(small, small.runs()[-1], small.winners()[-1])
+        shown = [point[0] for trace in result.plot_progress().data for point in _custom(trace)]
+        assert sorted(shown) == sorted(result.trials["uid"])
+        tree = [
+            point[0] for trace in result.plot_lineage().data if trace.name != "mutations" for point in _custom(trace)
+        ]
+        assert sorted(tree) == sorted(result.trials["uid"])
+
+    def test_a_long_timeline_joins_neighbours_and_keeps_gaps(self, tmp_path: Path) -> None:
+        log = fill(str(tmp_path / "log"), 2_000)
+        result = SearchResult(log, log.runs()[-1], log.winners()[-1])
+        traces = result.plot_timeline().data
+        bars = sum(len(trace.x) for trace in traces)
+        assert bars < 1_900
+        busy = (result.trials["finished_at"] - result.trials["started_at"]).dt.total_seconds().sum()
+        assert busy <= sum(float(np.sum(trace.x)) for trace in traces) < 1.15 * busy
+
+
+def _custom(trace: Any) -> Any:
+    return () if trace.customdata is None else trace.customdata
+
+
+class TestCommands:
+    def test_compare_and_report(self, small: TrialLog, tmp_path: Path) -> None:
+        listed = json.loads(msearch("compare", small.url, "--top", "2", "--format", "json").stdout)
+        assert [each["objective"] for each in listed] == sorted((each["objective"] for each in listed), reverse=True)
+        assert "uid,kind" in msearch("compare", small.url, listed[0]["uid"], "--format", "csv").stdout
+        assert "residual_convolution" in msearch("compare", small.url, "--by", "block").stdout
+        out = tmp_path / "deep" / "report.html"
+        assert msearch("report", small.url, "--out", str(out)).stdout == f"wrote {out}\n"
+        assert out.read_text().startswith("<!doctype html>")
+        assert [path.name for path in out.parent.iterdir()] == ["report.html"]
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (("compare", "{log}", "0001-999999"), "0001-999999"),
+            (("compare", "{log}", "0001-000001", "--by", "kind"), "--by"),
+            (("report", "{log}", "--out", "/dev/null/report.html"), "--out"),
+        ],
+    )
+    def test_errors_are_one_line(self, small: TrialLog, arguments: tuple[str, ...], message: str) -> None:
+        done = msearch(*(each.format(log=small.url) for each in arguments))
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+        assert message in done.stderr
+
+    def test_watching_ends_where_nothing_can_win(self, tmp_path: Path) -> None:
+        log = TrialLog(str(tmp_path / "log"))
+        log.open(search_record())
+        log.add_run(run_record(1))
+        written = watch_report(log, tmp_path / "report.html", 0.01)
+        assert [next(written), next(written)] == [0, 0]
+        log.append(trial(1, run="0001", status="failed", objective=None))
+        assert list(written) == [1]
+
+    def test_watching_ends_with_the_winner(self, tmp_path: Path) -> None:
+        log = fill(str(tmp_path / "log"), 20, finished=False)
+        written = watch_report(log, tmp_path / "report.html", 0.01)
+        assert next(written) == 20
+        scores = {"accuracy": 0.9}
+        uid = next(each.uid for each in simulated(20) if each.objective is not None)
+        log.add_winner(
+            WinnerRecord(run="0001", trials=20, uid=uid, model="m", validation=scores, test=scores, test_openings=1)
+        )
+        assert list(written) == [20]
+        assert "refresh" not in re.findall(r'http-equiv="([^"]*)"', (tmp_path / "report.html").read_text())
+
+
+OVERLAPS = """
+const hit = (a, b) => a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 1 && b.top < a.bottom - 1;
+const found = [];
+for (const chart of document.querySelectorAll("[data-chart]")) {
+  const kinds = ".xtick text, .ytick text, .legendtext, .xtitle, .ytitle, .annotation-text";
+  const texts = [...chart.querySelectorAll(kinds)];
+  const boxes = texts.map((each) => [each.textContent, each.getBoundingClientRect()]).filter(([, box]) => box.width);
+  const room = chart.getBoundingClientRect();
+  boxes.forEach(([text, box], place) => {
+    if (box.right > room.right + 2 || box.left < room.left - 2) found.push([chart.dataset.chart, text, "cut off"]);
+    for (const [other, second] of boxes.slice(place + 1))
+      if (hit(box, second)) found.push([chart.dataset.chart, text, other]);
+  });
+}
+return found;
+"""
+
+
+def opened(browser: Any, page: Path) -> None:
+    """Open a page and wait until its last chart is drawn."""
+    browser.get(page.as_uri())
+    for _ in range(600):
+        if browser.execute_script("return document.documentElement.dataset.ready"):
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"the charts were not drawn: {browser.get_log('browser')}")
+
+
+@pytest.fixture(scope="module", params=[(1280, False), (390, True)], ids=["desktop", "phone, dark"])
+def browser(request: pytest.FixtureRequest) -> Iterator[Any]:
+    width, dark = request.param
+    with chromium(width, 900, dark=dark) as started:
+        yield started
+
+
+@needs_browser
+class TestInABrowser:
+    @pytest.mark.parametrize("size", ["small", "large"])
+    def test_it_is_whole(self, browser: Any, size: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+        if size == "small":
+            page = tmp_path / "report.html"
+            write_report(request.getfixturevalue("small"), page)
+        else:
+            page = request.getfixturevalue("large")
+        opened(browser, page)
+        script = browser.execute_script
+        charts = script("return [...document.querySelectorAll('[data-chart]')].map((each) => each.dataset.chart)")
+        assert charts == ["progress", "pareto", "lineage", "curves", "effects", "hyperparameters", "timeline"]
+        drawn = "return [...document.querySelectorAll('[data-chart]:has(.trace path)')].length"
+        assert script(drawn) == len(charts)
+        assert script("return document.documentElement.scrollWidth <= window.innerWidth"), "scrolls sideways"
+        assert script(OVERLAPS) == []
+        self.press_a_node(browser)
+        self.change_the_axis(browser)
+        assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
+        assert browser.title != "broken"
+
+    def press_a_node(self, browser: Any) -> None:
+        from selenium.webdriver import ActionChains
+
+        points = "[data-chart=lineage] .scatterlayer .trace:last-of-type .points path"
+        node = browser.find_elements("css selector", points)[-1]
+        browser.execute_script("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", node)
+        ActionChains(browser).move_to_element(node).pause(0.2).click().perform()
+        panel = browser.find_element("id", "row")
+        uid = browser.execute_script(
+            "const t = document.querySelector('[data-chart=lineage]').data.at(-1); return t.customdata.at(-1)[0]"
+        )
+        assert panel.is_displayed()
+        assert panel.get_attribute("data-shown") == uid
+        assert uid in panel.text
+        assert "hyperparameters" in panel.text
+        panel.find_element("class name", "close").click()
+        assert not panel.is_displayed()
+
+    def change_the_axis(self, browser: Any) -> None:
+        button = browser.find_element("css selector", "#progress [data-alternative='2']")
+        browser.execute_script("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", button)
+        button.click()
+        assert button.get_attribute("aria-pressed") == "true"
+        for _ in range(100):
+            title = browser.execute_script("return document.querySelector('#progress .xtitle').textContent")
+            if title.startswith("seconds"):
+                return
+            time.sleep(0.05)
+        raise AssertionError(f"the axis is still {title}")
