@@ -8,6 +8,7 @@ import inspect
 import json
 import textwrap
 from collections.abc import Callable
+from types import CodeType
 from typing import Any
 
 
@@ -27,7 +28,7 @@ def source(function: Callable[..., Any]) -> list[str]:
     while waiting:
         each = waiting.pop()
         sources.add(_without_layout(inspect.getsource(each)))
-        for name in each.__code__.co_names:
+        for name in sorted(_names(each.__code__)):
             used = each.__globals__.get(name)
             if isinstance(used, str | int | float | tuple):
                 sources.add(f"{name} = {used!r}")
@@ -35,6 +36,12 @@ def source(function: Callable[..., Any]) -> list[str]:
                 seen.add(used)
                 waiting.append(used)
     return sorted(sources)
+
+
+def _names(code: CodeType) -> set[str]:
+    """The names that code looks up, comprehensions and functions within it included."""
+    inner = [each for each in code.co_consts if isinstance(each, CodeType)]
+    return set(code.co_names).union(*map(_names, inner))
 
 
 def _without_layout(source: str) -> str:

@@ -103,7 +103,7 @@ def _mean_area(is_true: np.ndarray, scores: np.ndarray, weight: np.ndarray | Non
 
 
 def _labels_f1(average: str) -> Function:
-    return lambda y, outputs, weight: _f1_of(y > 0.5, outputs > 0.5, average, weight)
+    return lambda y, outputs, weight: _f1_of(y > 0.5, outputs >= 0.5, average, weight)
 
 
 def _labels_auc(y: np.ndarray, outputs: np.ndarray, weight: np.ndarray | None) -> float:
@@ -111,11 +111,11 @@ def _labels_auc(y: np.ndarray, outputs: np.ndarray, weight: np.ndarray | None) -
 
 
 def _labels_accuracy(y: np.ndarray, outputs: np.ndarray, weight: np.ndarray | None) -> float:
-    return float(np.average(((outputs > 0.5) == (y > 0.5)).mean(axis=1), weights=weight))
+    return float(np.average(((outputs >= 0.5) == (y > 0.5)).mean(axis=1), weights=weight))
 
 
 def _exact_match(y: np.ndarray, outputs: np.ndarray, weight: np.ndarray | None) -> float:
-    return float(np.average(((outputs > 0.5) == (y > 0.5)).all(axis=1), weights=weight))
+    return float(np.average(((outputs >= 0.5) == (y > 0.5)).all(axis=1), weights=weight))
 
 
 def _labels_log_loss(y: np.ndarray, outputs: np.ndarray, weight: np.ndarray | None) -> float:

@@ -125,7 +125,9 @@ class SearchSpace:
         name: what the user calls the space.
         blocks: the blocks to choose from.
         hyperparameters: distributions by name. The trainer understands ``optimizer`` (adam, adamw, sgd, rmsprop),
-            ``learning_rate``, ``decay`` (none, cosine), ``dropout`` (rate), ``l2`` (factor), ``clip_norm``.
+            ``learning_rate``, ``decay`` (none, cosine), ``dropout`` (rate), ``l2`` (factor), ``clip_norm``,
+            ``label_smoothing``; ``noise`` (standard deviation), ``flip`` (0 or 1) and ``shift`` (share of a side) of
+            pictures, ``step_dropout`` and ``feature_dropout`` (rates) of sequences.
         input: the kind of tensor that the data gives.
         output: the kind of tensor that the heads need. For ``sequence``, a label for each time step, no block may
             have a stride.

@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,8 +12,10 @@ from hypothesis import strategies as st
 
 from msearch_core.blocks.dense import dense
 from msearch_core.errors import UserError
+from msearch_core.fingerprint import source
 from msearch_core.loading import CODE_PATH, load_space
 from msearch_core.space import IMAGE, SEQUENCE, Cells, Choice, SearchSpace, Uniform, architecture_hash
+from msearch_core.space import block as make_family
 from search_spaces import image, tabular
 from tests import landscapes
 from tests.landscapes import flat, frames, last, picture, plain, recurrent
@@ -173,6 +176,21 @@ def test_the_fingerprint_follows_shared_helpers_and_constants(monkeypatch: pytes
     assert before == fingerprint()
     monkeypatch.setattr(layers, "BATCH_NORM_MOMENTUM", 0.99)
     assert fingerprint() != before
+
+
+SIDES = (3, 5)
+
+
+@make_family(takes=IMAGE)
+def many_sided(inputs: Any, name: str, *, filters: int) -> Any:
+    """Uses a constant within a comprehension only."""
+    return [(inputs, name, filters, side) for side in SIDES]
+
+
+def test_the_fingerprint_follows_what_comprehensions_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = source(many_sided.function)
+    monkeypatch.setattr("tests.test_space.SIDES", (3, 7))
+    assert source(many_sided.function) != before
 
 
 class TestSequences:

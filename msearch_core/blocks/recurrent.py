@@ -2,7 +2,8 @@
 
 They see true steps only, and a backward direction begins at an example's true end. On CPU a training step of 64
 examples of 100 steps costs some 30 ms of one core for an LSTM or GRU of 64 units and 12 ms for a plain one; unrolled
-they run 15 % faster and take ten times as long to trace. So long sequences are best shortened by a strided convolution.
+they run at most 15 % faster and take ten times as long to trace. So long sequences are best shortened by a strided
+convolution.
 """
 
 from __future__ import annotations

@@ -107,6 +107,7 @@ def train(trial: TrialSpec, signals: Signals, watch: Stopwatch) -> TrialResult:
         feed = make_feed(training, trial.seed, trial.batch_size, trial.steps, limit)
 
     predict = make_predict(model, problem, training.x.dtype)
+    parameters, flops = count_parameters(model), count_flops(model)
     run = TrainingRun(
         model=model,
         train_steps=train_steps,
@@ -121,8 +122,7 @@ def train(trial: TrialSpec, signals: Signals, watch: Stopwatch) -> TrialResult:
         deadline=watch.began + (trial.time_limit_seconds or float("inf")),
         timed=watch.timed,
         report=lambda so_far: spec.write(
-            ProgressRecord(curve=tuple(so_far.curve), parameters=count_parameters(model), flops=count_flops(model)),
-            output / spec.PROGRESS,
+            ProgressRecord(curve=tuple(so_far.curve), parameters=parameters, flops=flops), output / spec.PROGRESS
         ),
     )
     outcome = fit(run, progress, signals)
@@ -132,8 +132,8 @@ def train(trial: TrialSpec, signals: Signals, watch: Stopwatch) -> TrialResult:
         curve=tuple(progress.curve),
         steps=progress.step,
         train_seconds=progress.seconds,
-        parameters=count_parameters(model),
-        flops=count_flops(model),
+        parameters=parameters,
+        flops=flops,
         inherited_fraction=inheritance.fraction if inheritance else 0.0,
         inheritance=inheritance.layers if inheritance else None,
     )

@@ -24,6 +24,9 @@ class EarlyStopping:
         history: the finished trials by uid, kept up to date by the caller.
         direction: of the objective, ``max`` or ``min``.
         settings: ``early_stopping``, ``asha`` or ``median``, and what to ``minimize`` beside the objective.
+
+    Attributes:
+        rule: the one of ``early_stopping``; ``None`` if no trial is ended early.
     """
 
     def __init__(
@@ -32,14 +35,14 @@ class EarlyStopping:
         self._board = board
         self._history = history
         self._sign = 1.0 if direction == "max" else -1.0
-        self._rule = settings.get("early_stopping")
+        self.rule = settings.get("early_stopping")
         self._minimize = settings.get("minimize")
         self._rungs = Rungs(board.store)
         self._passed: dict[str, int] = {}
 
     def verdict(self, claim: Claim, progress: ProgressRecord) -> str | None:
         """Publish each rung that the trial has come to; say why it should end, or ``None`` if it goes on."""
-        if not self._rule:
+        if not self.rule:
             return None
         for rung in range(self._passed.get(claim.uid, 0), len(RUNGS) - 1):
             if len(progress.curve) < RUNGS[rung]:
@@ -49,7 +52,7 @@ class EarlyStopping:
             folders = {parse_uid(uid).folder for uid in self._board.claims.latest}
             self._rungs.refresh(folders, self._history.__contains__)
             if not self._goes_on(claim.uid, rung, progress):
-                return f"early stopping ({self._rule}) after {RUNGS[rung]} of {RUNGS[-1]} evaluations"
+                return f"early stopping ({self.rule}) after {RUNGS[rung]} of {RUNGS[-1]} evaluations"
         return None
 
     def _publish(self, claim: Claim, rung: int, progress: ProgressRecord) -> None:
@@ -69,7 +72,7 @@ class EarlyStopping:
                 curves[each] = [self._sign * reached[level].objective for level in sorted(reached)]
         own = self._scores(progress.curve)[: rung + 1]
         others = {each: curve for each, curve in curves.items() if each != uid and len(curve) > rung}
-        if self._rule == "median":
+        if self.rule == "median":
             return beats_median(own, others.values())
         peers = [Reached(each, curve[rung], self._cost_of(each)) for each, curve in others.items()]
         return goes_on(Reached(uid, own[rung], self._cost(progress) or 0.0), peers)

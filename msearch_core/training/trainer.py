@@ -170,6 +170,10 @@ class Trainer:
         shutil.rmtree(output, ignore_errors=True)
         output.mkdir(parents=True)
         proposal = Proposal.from_json(claim.proposal)
+        try:
+            teacher = self._download_teacher(proposal, output)
+        except (KeyError, FileNotFoundError) as error:
+            return TrialResult(status="failed", error=f"its teacher {proposal.teacher} is gone: {error}")
         asked = TrialSpec(
             uid=claim.uid,
             space=self.session.search.space,
@@ -181,7 +185,7 @@ class Trainer:
             data=str(self.session.data),
             objective=self.session.search.objective,
             parent=self._download_parent(parent, output),
-            teacher=self._download_teacher(proposal, output),
+            teacher=teacher,
             resume=self.artefacts.load_checkpoint(claim, output / "resume.safetensors"),
             threads=self.threads,
             time_limit_seconds=TIME_LIMIT_SECONDS,
@@ -238,6 +242,8 @@ class Trainer:
 
     def _verdict(self, claim: Claim, output: Path) -> str | None:
         """Why the trial should end early, if so."""
+        if self.stopping.rule is None:
+            return None
         try:
             progress = spec.read(ProgressRecord, output / spec.PROGRESS)
         except FileNotFoundError:
@@ -273,7 +279,12 @@ class Trainer:
             return EnsembleResult(status="failed", error="the process ended without a result")
 
     def _download_teacher(self, proposal: Proposal, output: Path) -> Teacher | None:
-        """The models to learn from; weights that are gone fail the trial, which would be another one without them."""
+        """The models to learn from.
+
+        Raises:
+            KeyError: the teacher is none of the trials on record.
+            FileNotFoundError: weights are gone; without them it would be another trial.
+        """
         if proposal.teacher is None:
             return None
         kept = self.scratch / "teachers"

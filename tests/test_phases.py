@@ -1,0 +1,65 @@
+"""Which slots are for ensembles and students, and what these are made of."""
+
+import dataclasses
+
+import pytest
+
+from msearch_core.algorithms.history import Outcome
+from msearch_core.algorithms.phases import CANDIDATES, ensemble, special, student
+from msearch_core.proposal import Proposal
+
+
+def outcome(slot: int, score: float | None, kind: str = "search") -> Outcome:
+    uid = f"0001-{slot:06d}"
+    return Outcome(
+        uid=uid,
+        score=score,
+        tie_break=0.0,
+        architecture=("a",),
+        hyperparameters={},
+        parameters=1,
+        weights=f"weights/{uid}",
+        cumulative_steps=1,
+        kind=kind,
+        predictions=f"predictions/{uid}",
+    )
+
+
+SINGLES = [outcome(1, 0.5), outcome(2, 0.7), outcome(3, None), outcome(4, 0.6)]
+EVERY = {"ensemble_every": 5, "distill_every": 5}
+
+
+@pytest.mark.parametrize(
+    ("slot", "kind"), [(4, "search"), (5, "ensemble"), (6, "distill"), (7, "search"), (10, "ensemble")]
+)
+def test_one_slot_in_so_many(slot: int, kind: str) -> None:
+    assert special(slot, SINGLES, [], EVERY) == kind
+
+
+def test_nothing_special_unless_asked_for() -> None:
+    assert {special(slot, SINGLES, [], {}) for slot in range(1, 40)} == {"search"}
+    assert special(1, SINGLES, [], EVERY) == "search"
+
+
+def test_what_cannot_be_made_yet_is_searched_for() -> None:
+    assert special(5, SINGLES[:1], [], EVERY) == "search"
+    assert special(6, [SINGLES[2]], [], EVERY) == "search"
+    assert special(6, SINGLES[:1], [], EVERY) == "distill"
+
+
+def test_candidates_are_the_best_that_left_outputs() -> None:
+    proposal = ensemble(SINGLES)
+    assert proposal.kind == "ensemble"
+    assert proposal.architecture == ()
+    assert proposal.parents == ("0001-000002", "0001-000004", "0001-000001")
+    assert len(ensemble([outcome(slot, slot / 100) for slot in range(1, 50)]).parents) == CANDIDATES
+
+
+def test_a_student_does_not_start_from_its_own_teacher() -> None:
+    proposal = Proposal(("b",), {"rate": 0.1}, parents=("0001-000002",), mutation={"change": "replace"}, algorithm="x")
+    taught = student(proposal, SINGLES, [])
+    assert (taught.kind, taught.teacher, taught.parents) == ("distill", "0001-000002", ())
+    by_ensemble = student(proposal, SINGLES, [outcome(9, 0.8, "ensemble")])
+    assert (by_ensemble.teacher, by_ensemble.parents) == ("0001-000009", ("0001-000002",))
+    assert taught.key != proposal.key != by_ensemble.key
+    assert Proposal.from_json(dataclasses.asdict(taught)).key == taught.key
