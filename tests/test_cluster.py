@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks import cluster
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.slow, pytest.mark.cluster, pytest.mark.timeout(1800)]
 
 
 def test_nothing_is_lost_whatever_happens(tmp_path: Path) -> None:

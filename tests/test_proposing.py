@@ -255,6 +255,29 @@ def with_settings(session: Session, algorithm: str, **settings: object) -> Sessi
     return dataclasses.replace(session, search=search)
 
 
+def test_an_ensemble_is_for_trainers_of_any_limits(session: Session) -> None:
+    asked = with_settings(session, "random", ensemble_every=3)
+    first, modest = proposer(asked, "a"), proposer(asked, "b")
+    modest.takes = lambda _: False
+    assert modest.next() is None
+    for _ in range(2):
+        claim = first.next()
+        assert claim
+        result = TrialResult(status="completed", objective=0.5, steps=10)
+        files = {"weights": f"weights/{claim.uid}", "predictions": f"predictions/{claim.uid}"}
+        assert session.log.append(make_row(asked, claim, first.me, result, **files))
+        first.look()
+    modest.look()
+    claim = modest.next()
+    assert claim
+    assert claim.proposal["kind"] == "ensemble"
+    modest.board.release(claim)
+    modest.look()
+    again = modest.next()
+    assert again
+    assert (again.uid, again.attempt) == (claim.uid, 2)
+
+
 def test_an_algorithm_gets_the_options_of_the_search(session: Session) -> None:
     always = with_settings(session, "coordinate_descent", algorithm_options={"random_probability": 1.0})
     assert all(not claim.proposal["parents"] for claim in work(always, "a"))

@@ -222,9 +222,9 @@ def test_a_search_recurs_on_new_data(server: Server) -> None:
     assert first["state"]["message"] == "promoted: nothing was in use"
 
     write_digits(place.folder / "data.npz", 1000)
-    place.run(*deploy, "--cron", "* * * * *")
     log = TrialLog(str(place.folder / "recurring"))
-    wait_for(lambda: log.refreshes()[-1].run == "0002", "the schedule has found the new data", 400)
+    place.run("data-updated", "data.npz")
+    wait_for(lambda: log.refreshes()[-1].run == "0002", "the new data is searched", 400)
     frame = log.trials()
     again = frame[frame["kind"] == "rescore"]
     assert list(again["uid"]) == ["0002-r00001", "0002-r00002"]
@@ -237,15 +237,31 @@ def test_a_search_recurs_on_new_data(server: Server) -> None:
     assert record.run == "0002"
     assert "before" in record.test or record.promoted is None
 
-    def nothing_new() -> dict[str, Any] | None:
-        runs = server.runs("refresh")
-        return next((run for run in runs if "nothing new" in (run["state"]["message"] or "")), None)
-
-    quiet = wait_for(nothing_new, "a later look finds nothing new", 200)
+    place.run("data-updated", "data.npz")
+    quiet = wait_for(lambda: nothing_new(server), "a later look finds nothing new", 200)
     assert quiet["total_run_time"] < 10
-    place.run(*deploy)  # the schedule ends
     assert "in use" in place.run("promote", str(log.store.root), "--history") or log.productions()
     assert "sound" in place.run("check", str(log.store.root))
+
+
+@pytest.mark.cluster
+def test_a_schedule_finds_new_data(server: Server) -> None:
+    place = server.place
+    write_digits(place.folder / "watched.npz", 400)
+    options = {"data": "watched.npz", "log": str(place.folder / "watched"), "trials": 1, "steps": 20}
+    (place.folder / "watched.json").write_text(json.dumps({**options, "name": "watched", "overlap": "refuse"}))
+    place.run("deploy", "--refresh", "watched.json", "--cron", "* * * * *")
+    log = TrialLog(str(place.folder / "watched"))
+    wait_for(lambda: log.refreshes(), "the schedule has found the data", 300)
+    write_digits(place.folder / "watched.npz", 500)
+    wait_for(lambda: log.refreshes()[-1].run == "0002", "the schedule has found the new data", 300)
+    place.run("deploy", "--refresh", "watched.json")  # the schedule ends
+
+
+def nothing_new(server: Server) -> dict[str, Any] | None:
+    """The first refresh that found nothing new, if there is one."""
+    runs = server.runs("refresh")
+    return next((run for run in runs if "nothing new" in ((run["state"] or {}).get("message") or "")), None)
 
 
 def write_digits(path: Path, count: int) -> None:
