@@ -25,7 +25,7 @@ from typing import Any
 import pandas as pd
 import psutil
 
-from tests.conftest import free_port
+from benchmarks.servers import free_port
 from tests.pool import FINAL, Server, prefect_server
 from tests.searching import wait_for
 

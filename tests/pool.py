@@ -13,7 +13,7 @@ from typing import Any
 
 import psutil
 
-from tests.conftest import free_port
+from benchmarks.servers import free_port
 from tests.searching import REPOSITORY, Workplace, finish, wait_for, workplace
 
 POOL = "msearch"

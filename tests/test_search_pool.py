@@ -16,9 +16,9 @@ import psutil
 import pytest
 from sklearn.datasets import load_digits
 
+from benchmarks.servers import free_port
 from msearch_core.trial import from_parquet
 from msearch_core.trial_log import TrialLog
-from tests.conftest import free_port
 from tests.pool import FINAL, Server, prefect_server
 from tests.searching import check_budget, is_released, results, under_way, wait_for, winners
 
