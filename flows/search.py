@@ -39,6 +39,7 @@ from flows.trainer import search_tags
 from msearch_core.algorithms.history import COLUMNS, Outcome, best, outcomes
 from msearch_core.config import SearchConfig
 from msearch_core.errors import UserError
+from msearch_core.proposal import described
 from msearch_core.session import Session, join
 from msearch_core.training.client import TrainingHost
 from msearch_core.training.finishing import name_winner
@@ -249,7 +250,7 @@ class Artifacts:
                 "trial": each.uid,
                 "score": each.score,
                 "parameters": each.parameters,
-                "blocks": " > ".join(each.architecture),
+                "blocks": described(each.architecture, each.members),
             }
             for each in self._found
         ]

@@ -14,12 +14,10 @@ from msearch_core.algorithms import ALGORITHMS, DEFAULT, check_options
 from msearch_core.credentials import Location
 from msearch_core.data.options import DataOptions, data_options
 from msearch_core.errors import UserError
+from msearch_core.trial_log.records import UNLIMITED_TRIALS
 
 DEFAULT_TRIALS = 20
 DEFAULT_MINUTES = 10.0
-UNLIMITED_TRIALS = 1_000_000
-"""The number of slots where time alone ends a run."""
-
 PositiveOrZero = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 

@@ -14,17 +14,11 @@ from rich.table import Table
 from rich.text import Text
 
 from msearch_core.algorithms.history import Outcome, best, outcomes
-from msearch_core.config import UNLIMITED_TRIALS
-from msearch_core.space import Architecture
+from msearch_core.proposal import described
 from msearch_core.trial import Trial
 from msearch_core.trial_log import Board, SearchRecord, TrialLog, WinnerRecord
 
 LOOK_SECONDS = 0.5
-
-
-def blocks(architecture: Architecture) -> str:
-    """An architecture on one line."""
-    return " > ".join(architecture)
 
 
 @dataclass
@@ -76,7 +70,7 @@ class Progress:
 
     def __rich__(self) -> RenderableType:
         record, done = self.board.record, self.board.done
-        bounded = record.trials < UNLIMITED_TRIALS
+        bounded = not record.is_open_ended
         head = Table.grid(padding=(0, 2))
         remaining = self.remaining_seconds
         head.add_row(
@@ -91,7 +85,11 @@ class Progress:
                 Text(claim.owner["trainer"], style="cyan"),
                 claim.uid,
                 minutes(time.monotonic() - self._seen.get(claim.uid, time.monotonic())),
-                Text(blocks(tuple(claim.proposal["architecture"])), no_wrap=True, overflow="ellipsis"),
+                Text(
+                    described(claim.proposal["architecture"], claim.proposal["parents"]),
+                    no_wrap=True,
+                    overflow="ellipsis",
+                ),
             )
         waiting = Text("starting: Prefect's server, the trainers, TensorFlow ...", style="dim")
         return Group(head, rows if rows.row_count else waiting if not done else Text(""))
@@ -121,15 +119,19 @@ def follow(progress: Progress, console: Console, running: Iterator[bool]) -> Non
 
 
 def _print_line(progress: Progress, outcome: Outcome, console: Console) -> None:
-    of = f"{progress.board.done}/{progress.board.record.trials}"
-    console.print(f"{of}  {outcome.uid}  {progress.score(outcome)}  {blocks(outcome.architecture)}", soft_wrap=True)
+    record = progress.board.record
+    of = f"{progress.board.done}" if record.is_open_ended else f"{progress.board.done}/{record.trials}"
+    console.print(
+        f"{of}  {outcome.uid}  {progress.score(outcome)}  {described(outcome.architecture, outcome.members)}",
+        soft_wrap=True,
+    )
 
 
 def show_winner(log: TrialLog, trial: Trial, winner: WinnerRecord, console: Console) -> None:
     """Print the winner, where it is, and what to type next."""
     table = Table.grid(padding=(0, 2))
     table.add_row("trial", f"{winner.uid}  ({trial.parameters or 0:,} parameters)")
-    table.add_row("architecture", blocks(trial.architecture or ()))
+    table.add_row("architecture", described(trial.architecture or (), trial.parents or ()))
     table.add_row("validation", _scores(winner.validation, trial.objective_name, trial.objective_se))
     table.add_row("test", _scores(winner.test, trial.objective_name, None))
     times = "once" if winner.test_openings == 1 else f"{winner.test_openings} times in this log"

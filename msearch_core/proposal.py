@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeAlias
@@ -53,3 +53,8 @@ class Proposal:
 def architecture_hash(architecture: Sequence[str]) -> str:
     """Sixteen hexadecimal digits that name an architecture."""
     return digest(list(architecture))
+
+
+def described(architecture: Sequence[str], members: Iterable[str] = ()) -> str:
+    """An architecture on one line; without one, the trials that an ensemble is made of."""
+    return " > ".join(architecture) or f"ensemble of {', '.join(members)}"

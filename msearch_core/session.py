@@ -12,7 +12,7 @@ from platform import python_version
 
 import fsspec
 
-from msearch_core.config import UNLIMITED_TRIALS, SearchConfig
+from msearch_core.config import SearchConfig
 from msearch_core.data.custom import is_reference
 from msearch_core.data.named import NAMES
 from msearch_core.data.options import DataOptions, data_options
@@ -176,7 +176,7 @@ def _extend(log: TrialLog, last: RunRecord, trials: int, minutes: float | None) 
     """A larger budget for a run, or ``None`` if the one asked for is spent or is no larger."""
     board = log.board(last, ("uid", "run"))
     board.look()
-    open_ended = last.trials == UNLIMITED_TRIALS
+    open_ended = last.is_open_ended
     more_trials = trials > (board.done if open_ended else last.trials)
     more_time = not board.is_complete and board.done < trials and _longer(minutes, last.minutes)
     if not (more_time or (more_trials and trials != last.trials)):

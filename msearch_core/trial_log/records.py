@@ -12,6 +12,9 @@ from msearch_core.errors import UserError
 from msearch_core.trial import dumps
 from msearch_core.trial_log.store import Store
 
+UNLIMITED_TRIALS = 1_000_000
+"""The number of slots where time alone ends a run."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
@@ -110,6 +113,11 @@ class RunRecord(Record):
     data_fingerprint: str
     moved: Mapping[str, str] = field(default_factory=dict)
     suggestions: Sequence[Sequence[str]] = ()
+
+    @property
+    def is_open_ended(self) -> bool:
+        """Whether time alone ends the run."""
+        return self.trials >= UNLIMITED_TRIALS
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,7 +24,7 @@ MESSAGES = 5
 def facts(search: SearchRecord, run: RunRecord | None, trials: pd.DataFrame, running: bool) -> Markup:
     """What was searched, how far it got and what it took."""
     known = [
-        ("trials", f"{len(trials):,}" + (f" of {run.trials:,}" if run and running and run.trials < 10**8 else "")),
+        ("trials", f"{len(trials):,}" + (f" of {run.trials:,}" if run and running and not run.is_open_ended else "")),
         ("with a score", f"{len(scored(trials)):,}"),
         ("objective", f"{search.objective} ({'more' if search.direction == 'max' else 'less'} is better)"),
         ("space", search.space),
