@@ -136,6 +136,7 @@ def test_without_the_password_nothing_is_answered(server: Server) -> None:
     assert "automation up to date" in again
 
 
+@pytest.mark.cluster
 def test_a_search_in_a_bucket_keeps_its_secrets(server: Server) -> None:
     config = {"data": "iris", "name": "secrets", "trials": 2, "steps": 40, "log": "s3://bucket/secrets"}
     server.prefect("deployment", "run", "search/search", "--param", f"config={json.dumps(config)}")
@@ -168,6 +169,7 @@ def read_bucket(url: str) -> dict[str, bytes]:
     return {**objects, **texts}
 
 
+@pytest.mark.cluster
 def test_trainers_come_and_go_and_a_cancelled_search_takes_them_along(server: Server) -> None:
     place = server.place
     log = place.folder / "elastic"
@@ -207,6 +209,7 @@ def test_trainers_come_and_go_and_a_cancelled_search_takes_them_along(server: Se
     assert "sound" in place.run("check", str(log))
 
 
+@pytest.mark.cluster
 def test_a_search_recurs_on_new_data(server: Server) -> None:
     place = server.place
     write_digits(place.folder / "data.npz", 400)
