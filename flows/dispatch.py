@@ -9,6 +9,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -20,6 +22,8 @@ from msearch_core.session import Session
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient
+
+    from flows.pools import Place
 
 MAX_DEATHS = 3
 """A search fails when as many trainers in a row die without a new row in between, for each of its trainers."""
@@ -57,6 +61,9 @@ class Trainers(Protocol):
             TrainersFailedError: they die and nothing gets done.
         """
 
+    def resize(self, count: int) -> None:
+        """Change how many there are from now on. Those that are too many hand back their trials and end."""
+
     def stop(self, patience: float = 0.0) -> None:
         """Make them hand back their trials and end.
 
@@ -69,7 +76,12 @@ def local_trainers(config: SearchConfig, session: Session) -> LocalTrainers:
     """As many local trainers as asked for, the cores shared among them."""
     count = config.trainers or min(cores(), MAX_LOCAL_TRAINERS)
     parameters = TrainerParameters(
-        log=session.log.url, run=session.run.run, data=str(session.data), threads=max(1, cores() // count)
+        log=session.log.url,
+        run=session.run.run,
+        data=str(session.data),
+        threads=max(1, cores() // count),
+        min_params=None,
+        max_params=None,
     )
     return LocalTrainers(parameters, count)
 
@@ -83,9 +95,13 @@ class Deaths:
     """Counts the trainers that died since the last new row."""
 
     def __init__(self, trainers: int) -> None:
-        self._limit = MAX_DEATHS * trainers
+        self.resize(trainers)
         self._rows = -1
         self._count = 0
+
+    def resize(self, trainers: int) -> None:
+        """Change the number of trainers among which they are counted."""
+        self._limit = MAX_DEATHS * max(1, trainers)
 
     def count(self, rows: int, reason: str) -> None:
         """Take note of a death.
@@ -114,7 +130,7 @@ class LocalTrainers:
         self._deaths = Deaths(count)
         self._folder = tempfile.TemporaryDirectory(prefix="msearch-trainers-")
         self._processes: list[subprocess.Popen[str] | None] = [None] * count
-        self._logs = [Path(self._folder.name) / f"{index}.log" for index in range(count)]
+        self._leaving: list[subprocess.Popen[str]] = []
         self._left: set[int] = set()
         self._began = time.monotonic()
 
@@ -126,7 +142,7 @@ class LocalTrainers:
 
     def _may_start_all(self) -> bool:
         """Whether the others need not wait: to load TensorFlow keeps a core busy for as long as a trial may take."""
-        first = self._processes[0]
+        first = self._processes[0] if self._processes else None
         waited = time.monotonic() - self._began
         return (
             cores() > 2 * self.count or waited > HEAD_START_SECONDS or (first is not None and first.poll() is not None)
@@ -149,9 +165,19 @@ class LocalTrainers:
             lifeline.stop(process, 0)
             self._launch(index)
 
+    def resize(self, count: int) -> None:
+        """Change how many there are; see the protocol."""
+        for process in filter(None, self._processes[count:]):
+            process.terminate()
+            self._leaving.append(process)
+        self._left -= set(range(count, self.count))
+        self._processes = [*self._processes[:count], *[None] * (count - self.count)]
+        self.count = count
+        self._deaths.resize(count)
+
     def stop(self, patience: float = 0.0) -> None:
         """Make them hand back their trials and end; see the protocol."""
-        running = [process for process in self._processes if process]
+        running = [*filter(None, self._processes), *self._leaving]
         deadline = time.monotonic() + patience
         for process in running:
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -167,46 +193,59 @@ class LocalTrainers:
 
     def _launch(self, index: int) -> None:
         self._processes[index] = lifeline.start(
-            "flows.local_trainer", message=self._parameters.model_dump_json(), log=self._logs[index]
+            "flows.local_trainer", message=self._parameters.model_dump_json(), log=self._log(index)
         )
+
+    def _log(self, index: int) -> Path:
+        return Path(self._folder.name) / f"{index}.log"
 
     def _last_words(self, index: int, code: int) -> str:
         """What a dead trainer said last; all of its words go into the search's own log."""
-        words = self._logs[index].read_text(errors="replace").strip()
-        self._logs[index].unlink()
+        words = self._log(index).read_text(errors="replace").strip()
+        self._log(index).unlink()
         sys.stderr.write(f"trainer {index} ended with code {code}:\n{words}\n")
         return (words.splitlines() or [f"exit code {code}"])[-1].strip()
 
 
 class PoolTrainers:
-    """Trainers as flow runs of the deployment ``trainer/trainer`` on its work pool.
+    """Trainers as flow runs of deployments on work pools.
+
+    While Prefect's API does not answer, nothing is done: the trainers go on without it.
 
     Args:
         parameters: their work.
-        count: how many.
-        deployment: the deployment's name.
+        places: the place of each; where there are to be more trainers later on, they take these places in turn.
     """
 
-    def __init__(self, parameters: TrainerParameters, count: int, deployment: str) -> None:
-        self.count = count
+    def __init__(self, parameters: TrainerParameters, places: Sequence[Place]) -> None:
+        self.count = count = len(places)
         self._parameters = parameters
         self._deaths = Deaths(count)
-        self._deployment = deployment
+        self._places = places
         self._runs: list[str | None] = [None] * count
         self._begun = False
         self._asked = time.monotonic()
 
     def start(self) -> None:
         """Dispatch all of them; see the protocol."""
-        asyncio.run(self._dispatch())
+        _while_it_answers(self._dispatch)
 
     def tend(self, rows: int) -> None:
         """Replace those that died; see the protocol."""
-        asyncio.run(self._tend(rows))
+        _while_it_answers(partial(self._tend, rows))
+
+    def resize(self, count: int) -> None:
+        """Change how many there are; see the protocol."""
+        surplus = self._runs[count:]
+        self._runs = [*self._runs[:count], *[None] * (count - self.count)]
+        self.count = count
+        self._deaths.resize(count)
+        _while_it_answers(partial(self._cancel, surplus))
 
     def stop(self, patience: float = 0.0) -> None:
         """Cancel those that have not ended; see the protocol."""
-        asyncio.run(self._stop(patience))
+        running, self._runs = self._runs, [None] * self.count
+        _while_it_answers(partial(self._cancel, running, patience))
 
     @property
     def waits(self) -> str | None:
@@ -215,8 +254,8 @@ class PoolTrainers:
             return None
         return (
             f"no trainer has begun after {BEGIN_SECONDS:.0f} s: is a worker running for the work pool of the "
-            f"deployment {self._deployment!r}, and does the pool's concurrency limit leave room for this search and "
-            "its trainers?"
+            f"deployment {self._places[0].deployment!r}, and does the pool's concurrency limit leave room for this "
+            "search and its trainers?"
         )
 
     async def _dispatch(self) -> None:
@@ -225,9 +264,11 @@ class PoolTrainers:
 
         for index, run in enumerate(self._runs):
             if run is None:
+                place = self._places[index % len(self._places)]
+                own = self._parameters.model_dump(exclude_none=True)
                 created = await arun_deployment(
-                    self._deployment,
-                    parameters={"parameters": self._parameters.model_dump()},
+                    place.deployment,
+                    parameters={"parameters": {**place.parameters, **own}},
                     timeout=0,
                     tags=TagsContext.get().current_tags,
                     as_subflow=True,
@@ -247,23 +288,35 @@ class PoolTrainers:
                 self._begun = self._begun or not (state.is_scheduled() or state.is_pending())
                 if state.is_final():
                     self._runs[index] = None
-                    if not state.is_completed():
+                    # One that was told to go, by its machine or by a person, has handed its trial back.
+                    if state.is_failed() or state.is_crashed():
                         self._deaths.count(rows, state.message or state.name or "")
         await self._dispatch()
 
-    async def _stop(self, patience: float) -> None:
+    async def _cancel(self, runs: Iterable[str | None], patience: float = 0.0) -> None:
         from prefect import get_client
         from prefect.states import Cancelling
 
         deadline = time.monotonic() + patience
         async with get_client() as client:
-            for run in filter(None, self._runs):
+            for run in filter(None, runs):
                 while not await _has_ended(client, run):
                     if time.monotonic() >= deadline:
                         await client.set_flow_run_state(run, Cancelling())
                         break
                     await asyncio.sleep(LOOK_SECONDS)
-        self._runs = [None] * self.count
+
+
+def _while_it_answers(work: Callable[[], Coroutine[None, None, None]]) -> None:
+    """Do something with Prefect's API unless that does not answer: what is left undone is done at the next look."""
+    from httpx import HTTPError
+
+    from flows.prefect_api import is_there
+
+    if not is_there():
+        return
+    with contextlib.suppress(HTTPError):
+        asyncio.run(work())
 
 
 async def _has_ended(client: PrefectClient, run: str) -> bool:

@@ -48,26 +48,27 @@ class LaunchedSearch:
 
     Args:
         config: what to search.
+        module: the main of the process that does it.
+        message: what it finds on its standard input; the configuration if not given.
 
     Attributes:
         log_file: where the processes' own output goes.
     """
 
-    def __init__(self, config: SearchConfig) -> None:
+    def __init__(self, config: SearchConfig, module: str = "flows.local_search", message: str | None = None) -> None:
         if config.pool and API_URL not in os.environ:
             raise UserError(f"--pool needs a Prefect server: set {API_URL}, for example to http://127.0.0.1:4200/api")
         self.log_file = _new_log_file()
         self._server = None if API_URL in os.environ else EmbeddedServer(self.log_file)
-        environment = {**(self._server.environment if self._server else QUIET), **_code_path(config.space)}
+        environment = {**(self._server.environment if self._server else QUIET), **code_path(config)}
         self._process = lifeline.start(
-            "flows.local_search",
-            message=config.model_dump_json(),
+            module,
+            message=message or config.model_dump_json(),
             log=self.log_file,
             talks=True,
             environment=environment,
         )
         self._events = self._listen()
-        self.ended: dict[str, Any] | None = None
 
     def __enter__(self) -> LaunchedSearch:
         return self
@@ -102,16 +103,19 @@ class LaunchedSearch:
             )
         return self._process.poll() is None
 
-    def wait(self) -> None:
-        """Wait for the search to end.
+    def wait(self) -> str:
+        """Wait for the search to end. Returns what it says.
 
         Raises:
             UserError: it failed.
         """
+        message = ""
         for event in self._events:
             ended = event.get("ended")
             if ended and ended["state"] not in ("Completed", "Cancelled"):
                 raise UserError(f"the search failed: {ended['message']} (details: {self.log_file})")
+            message = str(ended["message"]) if ended else message
+        return message
 
     def stop(self) -> None:
         """Make the search hand back its trials and end; what is on record stays."""
@@ -128,13 +132,14 @@ class LaunchedSearch:
             raise UserError(f"the search ended unexpectedly; details: {self.log_file}")
 
 
-def _code_path(space: str | None) -> dict[str, str]:
-    """A space that the user names by its file may be loaded: to name it is to trust it."""
-    file = (space or "").partition(":")[0]
-    if not file.endswith(".py"):
+def code_path(config: SearchConfig) -> dict[str, str]:
+    """Code that the user names by its file may be loaded: to name it is to trust it."""
+    named = (config.space, config.objective, config.data, config.test)
+    files = [each.partition(":")[0] for each in named if each]
+    folders = [str(Path(file).expanduser().resolve().parent) for file in files if file.endswith(".py")]
+    if not folders:
         return {}
-    folders = [str(Path(file).expanduser().resolve().parent), *filter(None, [os.environ.get(CODE_PATH)])]
-    return {CODE_PATH: os.pathsep.join(folders)}
+    return {CODE_PATH: os.pathsep.join([*dict.fromkeys(folders), *filter(None, [os.environ.get(CODE_PATH)])])}
 
 
 def _new_log_file() -> Path:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from msearch_core.errors import UserError
@@ -32,13 +33,18 @@ class Parent:
 
 def main() -> None:
     """Run the search whose ``SearchConfig`` stands on the first line of standard input."""
+    serve(_run)
+
+
+def serve(work: Callable[[str, Parent], None]) -> None:
+    """Do what the first line of standard input asks for, and end with the parent."""
     from flows import lifeline
 
     parent = Parent()
     line = sys.stdin.readline()
     lifeline.watch()
     try:
-        _run(line, parent)
+        work(line, parent)
     except UserError as error:
         parent.tell(refused=str(error))
         sys.exit(2)
@@ -51,7 +57,7 @@ def _run(line: str, parent: Parent) -> None:
 
     config = SearchConfig.model_validate_json(line)
     if config.pool:
-        _check_pool(config.pool)
+        check_pool(config.pool, config.trainers)
     session = join(config)
     board = session.log.board(session.run, ("uid", "run"))
     board.look()
@@ -78,13 +84,13 @@ def _run(line: str, parent: Parent) -> None:
     parent.tell(ended={"state": state.name, "message": state.message})
 
 
-def _check_pool(pool: str) -> None:
+def check_pool(pool: str, trainers: int | None) -> None:
     """Refuse a pool that cannot be used before anything is written."""
-    from flows.pools import trainer_deployment
+    from flows.pools import places
     from flows.prefect_api import wait_for_api
 
     wait_for_api()
-    trainer_deployment(pool)
+    places(pool, trainers)
 
 
 if __name__ == "__main__":

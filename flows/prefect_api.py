@@ -83,6 +83,24 @@ def answers(url: str) -> bool:
         return False
 
 
+def is_there() -> bool:
+    """Whether the API that this process's runs are recorded with answers."""
+    from prefect.settings import PREFECT_API_URL
+
+    url = PREFECT_API_URL.value()
+    return url is None or answers(url)
+
+
+def wait_until_there(seconds: float) -> bool:
+    """Wait for an API that does not answer, so that a run's end gets recorded; ``False`` if it does not come back."""
+    deadline = time.monotonic() + seconds
+    while not is_there():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(1.0)
+    return True
+
+
 @contextlib.contextmanager
 def without_heartbeats() -> Iterator[None]:
     """Flow runs of local processes send no heartbeat: their parent watches them, and it saves a second a run."""

@@ -8,22 +8,34 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from logging import Logger
 from pathlib import Path
 from typing import Any, cast
 from uuid import UUID
 
-from prefect import flow, get_run_logger, tags, task
-from prefect.artifacts import create_progress_artifact, create_table_artifact, update_progress_artifact
+from prefect import flow, get_run_logger, tags
+from prefect.artifacts import (
+    create_markdown_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext
 from prefect.states import Cancelled, Completed, Failed
+from prefect.tasks import MaterializingTask
 
 from flows.dispatch import PoolTrainers, Trainers, TrainersFailedError, cores, local_trainers
 from flows.handover import HANDOVER
+from flows.lineage import data_asset, model_asset, upstream
 from flows.parameters import TrainerParameters
-from flows.pools import trainer_deployment
+from flows.pools import places
+from flows.prefect_api import wait_until_there
+from flows.recording import END_SECONDS as API_SECONDS
+from flows.recording import shown, tag_own_run
+from flows.trainer import search_tags
 from msearch_core.algorithms.history import COLUMNS, Outcome, best, outcomes
 from msearch_core.config import SearchConfig
 from msearch_core.errors import UserError
@@ -31,6 +43,7 @@ from msearch_core.proposal import described
 from msearch_core.session import Session, join
 from msearch_core.training.client import TrainingHost
 from msearch_core.training.finishing import name_winner
+from msearch_core.training.spec import one_line
 from msearch_core.trial_log import Board, StopRecord, WinnerRecord
 from msearch_core.trial_log.patience import patiently
 
@@ -38,6 +51,8 @@ LOOK_SECONDS = 1.0
 ARTIFACT_SECONDS = 15.0
 END_SECONDS = 10.0
 LEADERBOARD = 20
+MOST_PARENTS = 100
+"""So many trials are shown as those that a winner was chosen among."""
 
 
 class Finisher:
@@ -60,9 +75,24 @@ class Finisher:
         return name_winner(self._session, self.prepare(), self._scratch, cores())
 
 
-@task(name="winner", task_run_name="winner", cache_policy=NO_CACHE, persist_result=False, retries=0)
-def winner(name: Callable[[], WinnerRecord | None]) -> WinnerRecord | None:
-    """Name the winner, as a step that Prefect shows."""
+def winner(session: Session, name: Callable[[], WinnerRecord | None]) -> object:
+    """Name the winner, as a task run that Prefect shows, with the trials that it was chosen among."""
+    log, run = session.log.url, session.run.run
+    uids = session.log.trials().query("run == @run")["uid"]
+    task = MaterializingTask(
+        fn=_name,
+        name="winner",
+        task_run_name=f"winner of {session.search.name}, run {run}",
+        assets=[model_asset(log, run)],
+        asset_deps=upstream(log, uids[:MOST_PARENTS], data_asset(session.run.data, session.run.data_fingerprint)),
+        cache_policy=NO_CACHE,
+        persist_result=False,
+        retries=0,
+    )
+    return task(name)
+
+
+def _name(name: Callable[[], WinnerRecord | None]) -> WinnerRecord | None:
     return name()
 
 
@@ -78,10 +108,16 @@ def search(config: SearchConfig) -> State[Any]:
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     trainers = HANDOVER.trainers or dispatch(config, session)
-    with ExitStack() as stack, tags(f"msearch:{session.search.name}", f"run:{session.run.run}"):
+    labels = search_tags(session)
+    tag_own_run(labels, logger)
+    with ExitStack() as stack, tags(*labels):
         finisher = Finisher(session, stack)
         stack.callback(trainers.stop)
-        logger.info("log %s, run %s: %d trials", session.log.url, session.run.run, session.run.trials)
+        logger.info(
+            "log %s, run %s on %s: %d trials, %d trainers; look with: msearch trials %s",
+            *(session.log.url, session.run.run, session.run.data["data"]),
+            *(session.run.trials, trainers.count, session.log.url),
+        )
         try:
             board = watch(session, trainers, finisher, stopping, logger)
         except TrainersFailedError as error:
@@ -91,9 +127,12 @@ def search(config: SearchConfig) -> State[Any]:
                 message=f"{board.done} of {session.run.trials} trials are on record; start it again to go on"
             )
         session.log.seal()
-        named = winner(finisher.name_winner)
+        named = shown(finisher.name_winner, partial(winner, session), logger)
         # They have seen that the run is over, and are about to end or have done so.
         trainers.stop(END_SECONDS)
+    wait_until_there(API_SECONDS)
+    if named is not None:
+        artifacts_of(session, named, logger)
     if named is None:
         return Failed(message=f"none of the {board.done} trials has a score; see: msearch trials {session.log.url}")
     return Completed(message=f"the winner is {named.uid}: validation {named.validation}, test {named.test}")
@@ -119,8 +158,10 @@ def dispatch(config: SearchConfig, session: Session) -> Trainers:
     pool = config.pool or own_pool()
     if pool is None:
         return local_trainers(config, session)
-    parameters = TrainerParameters(log=session.log.url, run=session.run.run, data=None, threads=None)
-    return PoolTrainers(parameters, config.trainers or 1, trainer_deployment(pool))
+    parameters = TrainerParameters(
+        log=session.log.url, run=session.run.run, data=None, threads=None, min_params=None, max_params=None
+    )
+    return PoolTrainers(parameters, places(pool, config.trainers))
 
 
 def watch(session: Session, trainers: Trainers, finisher: Finisher, stopping: threading.Event, logger: Logger) -> Board:
@@ -129,6 +170,10 @@ def watch(session: Session, trainers: Trainers, finisher: Finisher, stopping: th
     artifacts = Artifacts(session, logger)
     began = time.monotonic()
     told = False
+    patiently(board.look, give_up=stopping.is_set)
+    if board.trainers not in (None, trainers.count):
+        # That was said of an earlier search of this run; what is asked for now counts.
+        session.log.set_trainers(board.run, trainers.count)
     while True:
         patiently(board.look, give_up=stopping.is_set)
         artifacts.update(board)
@@ -137,6 +182,9 @@ def watch(session: Session, trainers: Trainers, finisher: Finisher, stopping: th
         minutes = (time.monotonic() - began) / 60 + session.log.minutes_used(board.record)
         if board.record.minutes is not None and minutes >= board.record.minutes and board.stopped is None:
             session.log.stop(board.record, StopRecord(reason=f"{board.record.minutes:g} minutes", minutes=minutes))
+        if board.trainers is not None and board.trainers != trainers.count:
+            logger.info("%d trainers instead of %d", board.trainers, trainers.count)
+            trainers.resize(board.trainers)
         if board.stopped is None:
             trainers.start()
             trainers.tend(board.done)
@@ -148,6 +196,27 @@ def watch(session: Session, trainers: Trainers, finisher: Finisher, stopping: th
         stopping.wait(LOOK_SECONDS)
 
 
+def artifacts_of(session: Session, winner: WinnerRecord, logger: Logger) -> None:
+    """The winner on a page of its own."""
+    scores = "\n".join(
+        f"| {name} | {value:.4f} | {winner.test.get(name, float('nan')):.4f} |"
+        for name, value in winner.validation.items()
+    )
+    text = (
+        f"# {winner.uid}\n\nrun {winner.run} of {session.log.url}, on {session.run.data['data']}\n\n"
+        f"| score | validation | test |\n| --- | --- | --- |\n{scores}\n\nmodel: `{winner.model}`\n"
+    )
+    try:
+        create_markdown_artifact(text, key=f"winner-{artifact_key(session)}", description=winner.uid)
+    except Exception as error:
+        logger.warning("Prefect does not take the artifacts: %s", one_line(error))
+
+
+def artifact_key(session: Session) -> str:
+    """The search's name as artifact keys may hold it."""
+    return "".join(each if each.isalnum() else "-" for each in session.search.name.lower()).strip("-")
+
+
 class Artifacts:
     """The progress and the leaderboard as Prefect shows them. A server that does not answer stops no search."""
 
@@ -156,7 +225,7 @@ class Artifacts:
         self._logger = logger
         self._found: list[Outcome] = []
         self._shown = float("-inf")
-        self._key = "".join(each if each.isalnum() else "-" for each in session.search.name.lower()).strip("-")
+        self._key = artifact_key(session)
         self._progress: UUID | None = None
 
     def update(self, board: Board) -> None:
@@ -169,7 +238,7 @@ class Artifacts:
         try:
             self._publish(min(100.0, 100.0 * board.done / board.record.trials))
         except Exception as error:
-            self._logger.warning("Prefect does not take the artifacts: %s", error)
+            self._logger.warning("Prefect does not take the artifacts: %s", one_line(error))
 
     def _publish(self, percent: float) -> None:
         if self._progress is None:

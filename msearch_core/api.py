@@ -156,7 +156,10 @@ def predict(model: str, data: str) -> pd.DataFrame:
 
 
 def find_model(model: str) -> str:
-    """The folder of a finished model: the one given, or that of a log's newest winner, wherever the log is now."""
+    """The folder of a finished model: the one given, or that of a log, wherever that is now.
+
+    A log's model is the one in use, where one was promoted, else the newest winner.
+    """
     log = TrialLog(model)
-    winners = log.winners()
-    return f"{log.url}/{model_folder(winners[-1].uid)}" if winners else model
+    named = log.productions() or log.winners()
+    return f"{log.url}/{model_folder(named[-1].uid)}" if named else model

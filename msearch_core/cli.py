@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from typer.exceptions import TyperException
 
+from msearch_core import operations
 from msearch_core.errors import UserError
 
 app = typer.Typer(
@@ -353,6 +354,9 @@ def algorithms() -> None:
         summary = (sys.modules[propose.__module__].__doc__ or "").partition("\n")[0]
         table.add_row(name + (" (default)" if name == DEFAULT else ""), summary)
     console.print(table)
+
+
+operations.register(app)
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from msearch_core.algorithms import ALGORITHMS, DEFAULT, check_options
+from msearch_core.credentials import Location
 from msearch_core.data.options import DataOptions, data_options
 from msearch_core.errors import UserError
 from msearch_core.trial_log.records import UNLIMITED_TRIALS
@@ -23,11 +24,13 @@ PositiveOrZero = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 class SearchConfig(BaseModel):
     """A search as it is asked for. Unknown keys are refused, since a misspelt option must not be dropped silently."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    data: str = Field(min_length=1, description="a name, a file, a folder or your source.py:attribute; any fsspec URL")
+    data: Location = Field(
+        min_length=1, description="a name, a file, a folder or your source.py:attribute; any fsspec URL"
+    )
     target: str | list[str] | None = Field(None, description="the column to predict, or several")
-    test: str | None = Field(None, description="a separate source of test examples")
+    test: Location | None = Field(None, description="a separate source of test examples")
     group: str | None = Field(None, description="a column; rows that share its value share a split")
     task: str | list[str] | None = Field(
         None, description="classification, multilabel or regression; or target=task, where there are several"
@@ -66,7 +69,7 @@ class SearchConfig(BaseModel):
         None,
         description="what a student is compared with: cross_entropy (the default), logits, probabilities, balanced",
     )
-    log: str | None = Field(None, description="folder of the trial database, local or any fsspec URL")
+    log: Location | None = Field(None, description="folder of the trial database, local or any fsspec URL")
     name: str | None = Field(None, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="name of the search")
     seed: int = Field(0, ge=0, lt=2**31, description="seed of the splits, the proposals and the trials")
     algorithm: str = Field(DEFAULT, description="search algorithm")
@@ -126,7 +129,8 @@ def make_config(**options: Any) -> SearchConfig:
                 f"unknown option {option}; expected one of {', '.join(SearchConfig.model_fields)}"
             ) from None
         message = first["msg"].removeprefix("Value error, ")
-        raise UserError(f"{option}: {message[0].lower()}{message[1:]} (got {first['input']!r})") from None
+        got = "" if "credentials" in message else f" (got {first['input']!r})"
+        raise UserError(f"{option}: {message[0].lower()}{message[1:]}{got}") from None
     check_options(config.algorithm, config.algorithm_options)
     return config
 

@@ -61,15 +61,15 @@ def join(config: SearchConfig) -> Session:
     """
     _refuse_memory(config.log)
     asked = config.source
-    source = replace(asked, data=_absolute(asked.data), test=_absolute(asked.test) if asked.test else None)
+    source = replace(asked, data=absolute_source(asked.data), test=absolute_source(asked.test) if asked.test else None)
     data = prepare_cached(source, seed=config.seed)
     prepared = open_prepared(data)
-    reference = _code_reference(config.space or default_space(prepared.problem))
+    reference = code_reference(config.space or default_space(prepared.problem))
     space = fitted_space(load_space(reference), prepared.problem)
     for architecture in config.suggest:
         if reason := space.why_invalid(architecture):
             raise UserError(f"--suggest: {architecture} is not valid in the space {space.name!r}: {reason}")
-    objective = find_objective(prepared.problem, config.objective and _code_reference(config.objective))
+    objective = find_objective(prepared.problem, config.objective and code_reference(config.objective))
     name = config.name or f"{_stem(config.data)}-{space.name}-seed{config.seed}"
     wanted = SearchRecord(
         id=uuid.uuid4().hex[:12],
@@ -211,14 +211,14 @@ def _same(field: str, found: object, wanted: object, url: str) -> None:
         )
 
 
-def _absolute(data: str) -> str:
+def absolute_source(data: str) -> str:
     """A local path made absolute, so that a trainer that runs elsewhere finds it; names and URLs stay."""
     if data in NAMES or not Path(data).exists():
-        return _code_reference(data) if is_reference(data) else data
+        return code_reference(data) if is_reference(data) else data
     return str(Path(data).absolute())
 
 
-def _code_reference(reference: str) -> str:
+def code_reference(reference: str) -> str:
     """The name of a space, an objective or a source; a file's path made absolute."""
     location, colon, attribute = reference.partition(":")
     return f"{Path(location).expanduser().absolute()}{colon}{attribute}" if location.endswith(".py") else reference

@@ -231,3 +231,15 @@ def test_heartbeats_advance_and_clean_up(tmp_path) -> None:
             seen.update(log.store.list("heartbeats"))
             assert len(log.store.list("heartbeats")) <= 3
     assert log.store.list("heartbeats") == []
+
+
+def test_the_number_of_trainers_can_be_changed_while_they_work(log: TrialLog) -> None:
+    board = log.board(log.runs()[0])
+    board.look()
+    assert board.trainers is None
+    log.set_trainers("0001", 4)
+    log.set_trainers("0001", 2)
+    log.set_trainers("0002", 9)
+    board.look()
+    assert board.trainers == 2
+    assert [run.run for run in log.runs()] == ["0001"], "it is no budget"

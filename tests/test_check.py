@@ -127,3 +127,12 @@ class TestPrune:
         assert prunable(log, keep=2) == []
         pd.testing.assert_frame_equal(log.trials(), rows)
         assert "weights/0001-000007/000001.1.safetensors" in log.store.list("weights")
+
+    def test_a_model_that_was_scored_again_keeps_its_weights(self, log_url: str) -> None:
+        log = TrialLog(log_url)
+        log.open(search_record())
+        self.add(log, 1, 0.9)
+        again = {"kind": "rescore", "objective": 0.1, "weights": "weights/0001-000001.1.bin"}
+        log.append(dataclasses.replace(trial(1, run="0002", direction="max", **again), uid="0002-r00001"))
+        log.append(dataclasses.replace(trial(1, run="0002", direction="max", objective=0.5), uid="0002-000001"))
+        assert prunable(log, keep=1) == []

@@ -197,3 +197,32 @@ def test_check_seal_and_prune_say_what_they_did(log: str) -> None:
     assert "trials/00000002.parquet cannot be decoded" in broken.stdout
     repaired = msearch("check", log, "--repair")
     assert (repaired.returncode, "rebuilt trials/00000002.parquet" in repaired.stdout) == (0, True)
+
+
+def test_the_number_of_trainers_of_a_run_that_is_not_there(log: str) -> None:
+    refused = msearch("trainers", log, "3")
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+    assert "has no run yet" in refused.stderr
+
+
+@pytest.mark.parametrize("command", [["deploy"], ["data-updated", "digits"]])
+def test_what_needs_a_server_says_so(command: list[str]) -> None:
+    environment = {key: value for key, value in os.environ.items() if key != "PREFECT_API_URL"}
+    refused = subprocess.run(
+        [sys.executable, "-m", "msearch_core.cli", *command], capture_output=True, text=True, env=environment
+    )
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+    assert "needs a Prefect server: set PREFECT_API_URL" in refused.stderr
+
+
+def test_a_refresh_without_a_log_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "search.toml").write_text('data = "digits"')
+    refused = msearch("refresh", "search.toml", cwd=tmp_path)
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+    assert "needs the log" in refused.stderr
+
+
+def test_nothing_to_promote_is_one_line(log: str) -> None:
+    refused = msearch("promote", log)
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+    assert "only winners can be put into use: none yet" in refused.stderr

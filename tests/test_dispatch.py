@@ -3,6 +3,8 @@
 import pytest
 
 from flows.dispatch import MAX_DEATHS, Deaths, TrainersFailedError
+from flows.pools import places
+from msearch_core.errors import UserError
 
 
 def test_as_long_as_rows_come_in_dying_trainers_are_replaced() -> None:
@@ -18,3 +20,14 @@ def test_too_many_deaths_without_a_row_are_one_line() -> None:
         deaths.count(5, "killed")
     with pytest.raises(TrainersFailedError, match="7 trainers died without finishing a trial; the last one: no memory"):
         deaths.count(5, "no memory")
+
+
+@pytest.mark.parametrize("pools", ["cpu=3,gpu", "cpu=x,gpu=1", "cpu=0", "cpu=,gpu=2", "cpu,gpu"])
+def test_the_trainers_of_several_pools_have_to_be_numbers(pools: str) -> None:
+    with pytest.raises(UserError, match="expected one pool, or the trainers of each"):
+        places(pools, None)
+
+
+def test_numbers_that_contradict_each_other_are_refused() -> None:
+    with pytest.raises(UserError, match="--pool cpu=3,gpu=1"):
+        places("cpu=3,gpu=1", 5)

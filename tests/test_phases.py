@@ -55,6 +55,14 @@ def test_candidates_are_the_best_that_left_outputs() -> None:
     assert len(ensemble([outcome(slot, slot / 100) for slot in range(1, 50)]).parents) == CANDIDATES
 
 
+def test_models_that_were_scored_again_neither_join_nor_teach() -> None:
+    """They take their input as it was prepared for an earlier run."""
+    again = [outcome(7, 0.9, "rescore"), outcome(8, 0.8, "rescore")]
+    assert special(5, again, [], EVERY) == special(6, again, [], EVERY) == "search"
+    assert ensemble([*SINGLES, *again]).parents == ensemble(SINGLES).parents
+    assert student(Proposal(("b",), {}), [*SINGLES, *again], []).teacher == "0001-000002"
+
+
 def test_a_student_does_not_start_from_its_own_teacher() -> None:
     proposal = Proposal(("b",), {"rate": 0.1}, parents=("0001-000002",), mutation={"change": "replace"}, algorithm="x")
     taught = student(proposal, SINGLES, [])

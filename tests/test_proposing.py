@@ -10,11 +10,12 @@ import pytest
 from msearch_core.config import make_config
 from msearch_core.errors import UserError
 from msearch_core.session import Session, join
-from msearch_core.space import Choice, Proposal, SearchSpace
-from msearch_core.training.limits import excess, limits
+from msearch_core.space import Architecture, Choice, Proposal, SearchSpace
+from msearch_core.training.limits import excess, limits_of
 from msearch_core.training.proposing import MAX_REDRAWS, Proposer, Refusal
 from msearch_core.training.rows import make_row
 from msearch_core.training.spec import CountResult, TrialResult
+from msearch_core.trial import Trial
 from msearch_core.trial_log import MAX_ATTEMPTS, Claim, Identity, StopRecord, layout
 from tests.test_board import identity
 
@@ -194,9 +195,87 @@ def test_a_proposal_survives_json(session: Session) -> None:
     assert Proposal.from_json(again.proposal).key == claim.key
 
 
+def small(architecture: Architecture) -> bool:
+    return sum("units=" in name for name in architecture) <= 1
+
+
+def test_trainers_with_limits_share_the_work(session: Session) -> None:
+    """One takes what is small and one the rest; the budget is exact, and nothing is called infeasible."""
+    modest, large = proposer(session, "a"), proposer(session, "b")
+    modest.takes, large.takes = small, lambda architecture: not small(architecture)
+    taken: dict[str, list[Architecture]] = {"a": [], "b": []}
+    for _ in range(40):
+        for name, trainer in (("a", modest), ("b", large)):
+            trainer.look()
+            if claim := trainer.next():
+                taken[name].append(tuple(claim.proposal["architecture"]))
+                finish(session, claim)
+    assert len(taken["a"]) + len(taken["b"]) == 8
+    assert all(small(architecture) for architecture in taken["a"])
+    assert not any(small(architecture) for architecture in taken["b"])
+    assert set(session.log.trials()["status"]) == {"completed"}
+
+
+def test_a_trial_that_is_too_large_is_not_taken_over(session: Session) -> None:
+    first = proposer(session, "a")
+    claim = first.next()
+    assert claim
+    first.board.release(claim)
+    modest = proposer(session, "b")
+    modest.takes = lambda architecture: architecture != tuple(claim.proposal["architecture"])
+    again = modest.next()
+    assert again is None or again.uid != claim.uid
+    taker = proposer(session, "c")
+    assert (found := taker.next())
+    assert (found.uid, found.attempt) == (claim.uid, 2)
+
+
+def test_a_new_run_begins_with_the_best_of_the_last_one(session: Session) -> None:
+    architectures = list(session.space.suggestions)[:2]
+    for number, (architecture, score) in enumerate(zip(architectures, (0.7, 0.9), strict=True), start=1):
+        session.log.append(
+            Trial(
+                uid=f"0001-r{number:05d}", search="s", run="0001", kind="rescore", status="completed", objective=score,
+                direction="max", architecture=architecture, parents=(f"0000-{number:06d}",), weights="weights/old",
+                hyperparameters={"learning_rate": 0.01}, cumulative_steps=500,
+            )
+        )  # fmt: skip
+    session.log.seal()
+    claims = work(session, "a")
+    first, second, third = (claim.proposal for claim in claims[:3])
+    assert (tuple(first["architecture"]), first["parents"]) == (architectures[1], ("0001-r00002",))
+    assert (tuple(second["architecture"]), second["parents"]) == (architectures[0], ("0001-r00001",))
+    assert (first["kind"], first["algorithm"], first["hyperparameters"]) == ("seed", "refresh", {"learning_rate": 0.01})
+    assert third["algorithm"] == session.search.algorithm
+    assert [claim.uid for claim in claims] == [f"0001-{slot:06d}" for slot in range(1, 9)], "they take no slot"
+
+
 def with_settings(session: Session, algorithm: str, **settings: object) -> Session:
     search = dataclasses.replace(session.search, algorithm=algorithm, settings=session.search.settings | settings)
     return dataclasses.replace(session, search=search)
+
+
+def test_an_ensemble_is_for_trainers_of_any_limits(session: Session) -> None:
+    asked = with_settings(session, "random", ensemble_every=3)
+    first, modest = proposer(asked, "a"), proposer(asked, "b")
+    modest.takes = lambda _: False
+    assert modest.next() is None
+    for _ in range(2):
+        claim = first.next()
+        assert claim
+        result = TrialResult(status="completed", objective=0.5, steps=10)
+        files = {"weights": f"weights/{claim.uid}", "predictions": f"predictions/{claim.uid}"}
+        assert session.log.append(make_row(asked, claim, first.me, result, **files))
+        first.look()
+    modest.look()
+    claim = modest.next()
+    assert claim
+    assert claim.proposal["kind"] == "ensemble"
+    modest.board.release(claim)
+    modest.look()
+    again = modest.next()
+    assert again
+    assert (again.uid, again.attempt) == (claim.uid, 2)
 
 
 def test_an_algorithm_gets_the_options_of_the_search(session: Session) -> None:
@@ -239,5 +318,5 @@ def test_parents_come_from_the_front_of_score_and_cost(session: Session, minimiz
 )
 def test_a_limit_that_is_broken_is_said(settings: dict[str, float | None], said: str | None) -> None:
     cost = CountResult(parameters=1234, flops=56789, model_bytes=4936, latency_ms=1.2345)
-    assert excess(cost, limits({"steps": 3, **settings})) == said
-    assert excess(CountResult(), limits(settings)) is None
+    assert excess(cost, limits_of({"steps": 3, **settings})) == said
+    assert excess(CountResult(), limits_of(settings)) is None

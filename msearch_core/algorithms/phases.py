@@ -29,17 +29,16 @@ def special(slot: int, singles: Sequence[Outcome], ensembles: Sequence[Outcome],
     Returns:
         ``ensemble``, ``distill`` or ``search``; what there is nothing to make of yet becomes a ``search``.
     """
-    scored = best(singles, 2)
-    if _is_due(slot, settings.get("ensemble_every")) and len(scored) == 2:
+    if _is_due(slot, settings.get("ensemble_every")) and len(best(_of_this_data(singles), 2)) == 2:
         return "ensemble"
-    if _is_due(slot - 1, settings.get("distill_every")) and best([*singles, *ensembles], 1):
+    if _is_due(slot - 1, settings.get("distill_every")) and best([*_of_this_data(singles), *ensembles], 1):
         return "distill"
     return "search"
 
 
 def ensemble(singles: Sequence[Outcome]) -> Proposal:
     """Choose members among the best trials, by what they have said of the validation split."""
-    candidates = [each.uid for each in best(singles, CANDIDATES) if each.predictions and each.weights]
+    candidates = [each.uid for each in best(_of_this_data(singles), CANDIDATES) if each.predictions and each.weights]
     return Proposal((), kind="ensemble", parents=tuple(candidates), algorithm="ensemble_selection")
 
 
@@ -48,7 +47,7 @@ def student(proposal: Proposal, singles: Sequence[Outcome], ensembles: Sequence[
 
     A student does not start from its own teacher: it would be a copy that is told what it says already.
     """
-    teacher = best([*singles, *ensembles], 1)[0].uid
+    teacher = best([*_of_this_data(singles), *ensembles], 1)[0].uid
     parents = () if teacher in proposal.parents[:1] else proposal.parents
     return Proposal(
         proposal.architecture,
@@ -59,6 +58,11 @@ def student(proposal: Proposal, singles: Sequence[Outcome], ensembles: Sequence[
         algorithm=proposal.algorithm,
         teacher=teacher,
     )
+
+
+def _of_this_data(singles: Sequence[Outcome]) -> list[Outcome]:
+    """Those trained in this run: a model that was scored again takes its input as an earlier run prepared it."""
+    return [each for each in singles if each.kind != "rescore"]
 
 
 def _is_due(slot: int, every: int | None) -> bool:

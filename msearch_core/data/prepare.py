@@ -6,6 +6,7 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import platformdirs
 
 from msearch_core.data.examples import Inputs, RawData, RawTarget
 from msearch_core.data.hashing import hash_examples, mix
+from msearch_core.data.likeness import check_inputs, known_targets
 from msearch_core.data.options import DataOptions
 from msearch_core.data.prepared import PreparedData, inputs_file, open_prepared, save
 from msearch_core.data.preprocessing import encode_batches, image_moments, input_shape, learn
@@ -31,7 +33,12 @@ FORMAT = 2
 
 
 def prepare(
-    raw: RawData, seed: int, moved: Mapping[str, str] | None = None, folder: Path | None = None
+    raw: RawData,
+    seed: int,
+    moved: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+    *,
+    like: Problem | None = None,
 ) -> PreparedData:
     """Split the data, learn the preprocessing on train, and encode all splits.
 
@@ -45,25 +52,31 @@ def prepare(
             a new search.
         folder: where the encoded inputs are written to as they are made, so that they need not fit into the memory;
             in memory if not given.
+        like: a problem whose preprocessing is used in place of what would be learned, so that a model
+            that was trained on it can be scored.
 
     Raises:
-        UserError: there are too few examples to split, or nothing is left to learn from.
+        UserError: there are too few examples to split, nothing is left to learn from, or the labels are not those of
+            the problem to be like.
     """
     assignment = assign(unit_hashes(raw), classes_of(raw), seed, held_out=raw.test is not None, moved=moved)
     order = _canonical_order(raw)
     rows = {side: order[assignment.sides[order] == number] for number, side in enumerate(SPLITS)}
     if raw.test is not None:
         del rows["test"]
-    spec = learn(raw.inputs, rows["train"])
+    targets = tuple(_target(target, rows["train"], raw) for target in raw.targets)
+    if like:
+        targets = known_targets(like, targets)
+        check_inputs(like, raw.inputs)
+    spec = dict(like.preprocessing) if like else learn(raw.inputs, rows["train"])
     shape = input_shape(spec, raw.inputs)
     encoded = _encode(raw.inputs, spec, rows, folder)
     parts = {side: (raw, chosen) for side, chosen in rows.items()}
     if raw.test is not None:
         parts["test"] = (raw.test, _canonical_order(raw.test))
         encoded |= _encode(raw.test.inputs, spec, {"test": parts["test"][1]}, folder)
-    if spec["kind"] == "image":
+    if spec["kind"] == "image" and not like:
         spec |= image_moments(lambda start, stop: _rows(encoded["train"], start, stop), len(rows["train"]))
-    targets = tuple(_target(target, rows["train"], raw) for target in raw.targets)
     unit = 1.0 if raw.weight is None else float(raw.weight[rows["train"]].mean()) or 1.0
     splits = {
         side: Split(
@@ -82,6 +95,7 @@ def prepare_cached(
     *,
     seed: int,
     moved: Mapping[str, str] | None = None,
+    like: Problem | None = None,
     cache: Path | None = None,
 ) -> Path:
     """Prepare data unless that was done before on this machine.
@@ -96,6 +110,7 @@ def prepare_cached(
         source: as for `msearch_core.data.source.load`.
         seed: the seed of the split.
         moved: as for `prepare`.
+        like: as for `prepare`.
         cache: the cache's folder; the user's own if not given.
 
     Returns:
@@ -106,7 +121,7 @@ def prepare_cached(
     """
     raw = load(source)
     cache = cache or platformdirs.user_cache_path("msearch") / "prepared"
-    final = cache / _key(fingerprint(raw), seed, moved)
+    final = cache / _key(fingerprint(raw), seed, moved, like)
     if final.exists():
         return final
     try:
@@ -114,7 +129,7 @@ def prepare_cached(
         with tempfile.TemporaryDirectory(prefix=".", dir=cache) as workshop:
             ready = Path(workshop) / final.name
             ready.mkdir()
-            save(prepare(raw, seed, moved, ready), ready)
+            save(prepare(raw, seed, moved, ready, like=like), ready)
             try:
                 ready.rename(final)
             except OSError:
@@ -127,8 +142,9 @@ def prepare_cached(
     return final
 
 
-def _key(data_fingerprint: str, seed: int, moved: Mapping[str, str] | None) -> str:
-    text = json.dumps([FORMAT, data_fingerprint, seed, None if moved is None else sorted(moved.items())])
+def _key(data_fingerprint: str, seed: int, moved: Mapping[str, str] | None, like: Problem | None = None) -> str:
+    parts: list[object] = [FORMAT, data_fingerprint, seed, None if moved is None else sorted(moved.items())]
+    text = json.dumps([*parts, asdict(like)] if like else parts)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

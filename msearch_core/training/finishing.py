@@ -44,7 +44,8 @@ def name_winner(session: Session, host: TrainingHost, scratch: Path, threads: in
         return named
     frame = session.log.trials()
     history = outcomes(pa.Table.from_pandas(frame, SCHEMA, preserve_index=False), session.run.run)
-    found = best(history, 1)
+    # One that was scored again belongs to an earlier run: whether it stays in use is decided by `production`.
+    found = best([each for each in history if each.kind != "rescore"], 1)
     if not found:
         return None
     trials = int((frame["run"] == session.run.run).sum())

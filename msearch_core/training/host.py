@@ -41,8 +41,14 @@ def load_actions() -> Actions:
         import safetensors.numpy  # noqa: F401 (for the children)
         import sklearn.metrics  # noqa: F401 (for the children)
 
-        from msearch_core.training import child, count, ensembling, winner
-    return {"train": child.run, "ensemble": ensembling.run, "count": count.run, "winner": winner.run}
+        from msearch_core.training import child, count, ensembling, score, winner
+    return {
+        "train": child.run,
+        "ensemble": ensembling.run,
+        "count": count.run,
+        "winner": winner.run,
+        "score": score.run,
+    }
 
 
 class Host:

@@ -1,8 +1,9 @@
-"""What an architecture may cost: limits that are checked before anything is trained."""
+"""What an architecture may cost: limits of a search, and of a trainer, that are checked before anything is trained."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from msearch_core.training.spec import CountResult
@@ -16,7 +17,7 @@ LIMITS = {
 """By setting: the cost that it limits, and how an amount of it is said."""
 
 
-def limits(settings: Mapping[str, Any]) -> dict[str, float]:
+def limits_of(settings: Mapping[str, Any]) -> dict[str, float]:
     """The limits that a search has set, by setting."""
     return {setting: settings[setting] for setting in LIMITS if settings.get(setting) is not None}
 
@@ -34,3 +35,25 @@ def excess(cost: CountResult, allowed: Mapping[str, float]) -> str | None:
         if amount is not None and amount > limit:
             return f"{said.format(amount)}, {limit:,} are allowed"
     return None
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Which models a trainer takes, by their trainable parameters. Other trainers of the search take the others.
+
+    Attributes:
+        min_params: the fewest, ``None`` for any.
+        max_params: the most, ``None`` for any.
+    """
+
+    min_params: int | None = None
+    max_params: int | None = None
+
+    def takes(self, parameters: int | None) -> bool:
+        """Whether a model of so many parameters is for this trainer; one that nobody can count is for everyone."""
+        if parameters is None:
+            return True
+        return (self.min_params or 0) <= parameters and (self.max_params is None or parameters <= self.max_params)
+
+
+NO_LIMITS = Limits()

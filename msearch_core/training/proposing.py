@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from bisect import insort
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from itertools import islice
 
 import numpy as np
 
 from msearch_core.algorithms import algorithm, phases
-from msearch_core.algorithms.history import COLUMNS, Outcome, outcomes, ranked_by_front
+from msearch_core.algorithms.history import COLUMNS, Outcome, best, outcomes, ranked_by_front
 from msearch_core.session import Session
-from msearch_core.space import Proposal
+from msearch_core.space import Architecture, Proposal
 from msearch_core.trial_log import Board, Claim, Identity, take_key
 from msearch_core.trial_log.layout import parse_uid
 
@@ -22,6 +22,16 @@ SPREAD = 50
 
 Refusal = Callable[[Proposal], str | None]
 """Says why a proposal breaks a constraint that is known before training, or ``None``."""
+Takes = Callable[[Architecture], bool]
+"""Whether a trainer takes an architecture, or leaves it to the search's other trainers."""
+
+
+def carried_over(again: Collection[Outcome]) -> list[Proposal]:
+    """The models of an earlier run, scored again on the data of this one, as proposals to train them on, best first."""
+    return [
+        Proposal(each.architecture, dict(each.hyperparameters), kind="seed", parents=(each.uid,), algorithm="refresh")
+        for each in best(again, len(again))
+    ]
 
 
 class Proposer:
@@ -31,17 +41,27 @@ class Proposer:
         session: the run.
         me: the trainer.
         refusal: the constraints.
+        takes: the trainer's own limits.
     """
 
-    def __init__(self, session: Session, me: Identity, refusal: Refusal = lambda _: None) -> None:
+    def __init__(
+        self,
+        session: Session,
+        me: Identity,
+        refusal: Refusal = lambda _: None,
+        takes: Takes = lambda _: True,
+    ) -> None:
         self.session = session
         self.me = me
         self.refusal = refusal
+        self.takes = takes
         self.board: Board = session.log.board(session.run, COLUMNS)
         self.history: dict[str, Outcome] = {}
         # The same, by uid; kept so, since sorting a long history takes long.
         self._in_order: list[Outcome] = []
         self._ensembles: list[Outcome] = []
+        self._again: list[Outcome] = []
+        self._left_to_others = False
 
     def look(self) -> None:
         """Read what others have done."""
@@ -51,6 +71,8 @@ class Proposer:
             insort(
                 self._ensembles if outcome.kind == "ensemble" else self._in_order, outcome, key=lambda each: each.uid
             )
+            if outcome.kind == "rescore":
+                insort(self._again, outcome, key=lambda each: each.uid)
 
     def next(self) -> Claim | None:
         """Claim the next trial, or return ``None`` if there is none to be had at the moment."""
@@ -66,6 +88,8 @@ class Proposer:
         for slot in self._free():
             if made := self._claim(slot):
                 return made
+            if self._left_to_others:
+                return None
         return None
 
     def _free(self) -> Iterator[int]:
@@ -80,6 +104,8 @@ class Proposer:
     def proposals(self, slot: int, rng: np.random.Generator) -> Iterator[Proposal]:
         """What to try in a slot: one proposal after another, should the first ones be refused.
 
+        First what an earlier run found, trained on; then suggestions; then what the algorithm makes of the history.
+
         A pure function of what was read, the slot and the generator.
 
         Args:
@@ -88,10 +114,12 @@ class Proposer:
         """
         space, name, settings = self.session.space, self.session.search.algorithm, self.session.search.settings
         propose = algorithm(name, settings.get("algorithm_options"))
-        suggestions = [*map(tuple, self.session.run.suggestions), *space.suggestions]
-        if slot <= len(suggestions):
+        if slot <= len(known := carried_over(self._again)):
+            yield known[slot - 1]
+        suggestions = [*map(tuple, self.session.run.suggestions), *(() if known else space.suggestions)]
+        if 0 < slot - len(known) <= len(suggestions):
             hyperparameters = space.random_hyperparameters(rng)
-            yield Proposal(suggestions[slot - 1], hyperparameters, kind="seed", algorithm="suggestion")
+            yield Proposal(suggestions[slot - len(known) - 1], hyperparameters, kind="seed", algorithm="suggestion")
         history = self._in_order
         if settings.get("minimize"):
             history = ranked_by_front(history, settings["minimize"])
@@ -108,11 +136,19 @@ class Proposer:
         uid = self.board.uid(slot)
         rng = np.random.default_rng([self.session.search.seed, int(self.session.run.run), slot, attempt])
         draws = self.proposals(slot, rng)
+        self._left_to_others = False
+        refused: str | None = None
         for redraws in range(MAX_REDRAWS + 1):  # noqa: B007 - its last value goes into the claim
             proposal = next(draws)
+            if not self._is_for_me(proposal.architecture):
+                self._left_to_others, refused = True, "it is left to other trainers"
+                continue
             refused = self._why_not(uid, proposal)
             if refused is None:
                 break
+        self._left_to_others = self._left_to_others and refused is not None
+        if self._left_to_others:
+            return None
         claim = Claim(
             uid=uid,
             attempt=attempt,
@@ -133,11 +169,17 @@ class Proposer:
             return "it was tried before"
         return reason
 
+    def _is_for_me(self, architecture: Architecture) -> bool:
+        """Whether the trainer takes a trial; ensembles, which have no architecture of their own, are for everyone."""
+        return not architecture or self.takes(architecture)
+
     def _take_over(self, uid: str) -> Claim | None:
         claims = self.board.claims
         latest, lost = claims.latest[uid], claims.lost(uid)
         if latest is None:
             # The claim's file is damaged, and with it the proposal: another one takes its place.
             return self._claim(parse_uid(uid).number, claims.attempts[uid] + 1)
+        if not self._is_for_me(tuple(latest.proposal["architecture"])):
+            return None
         claim = latest.taken_over_by(self.me, lost=lost)
         return claim if self.board.claim(claim) else None

@@ -176,6 +176,39 @@ class WinnerResult(_Record):
     test: dict[str, float] | None = None
 
 
+class ScoreSpec(_Record):
+    """Models that were trained before, to be scored on other data.
+
+    Attributes:
+        models: the members of each, one alone where it is no ensemble.
+        data: a folder of prepared data, encoded as the models know it.
+        splits: which sides of it.
+    """
+
+    space: str
+    objective: str
+    models: tuple[tuple[Member, ...], ...]
+    data: str
+    splits: tuple[Literal["validation", "test"], ...]
+    threads: int = Field(default=1, ge=1)
+    output: str
+
+
+class Score(_Record):
+    """One model's scores, by split, or why it has none."""
+
+    error: str | None = None
+    objective: dict[str, float] = Field(default_factory=dict)
+    objective_se: dict[str, float] = Field(default_factory=dict)
+    metrics: dict[str, dict[str, float]] = Field(default_factory=dict)
+
+
+class ScoreResult(_Record):
+    """The scores of the models, in the order asked."""
+
+    scores: tuple[Score, ...]
+
+
 class CountSpec(_Record):
     """An architecture whose costs are to be counted; its latency only if it is to be ``timed``."""
 

@@ -20,7 +20,7 @@ from msearch_core.space import Architecture, Proposal
 from msearch_core.training import spec
 from msearch_core.training.artefacts import Artefacts
 from msearch_core.training.client import Exit, Job, TrainingHost
-from msearch_core.training.limits import excess, limits
+from msearch_core.training.limits import NO_LIMITS, Limits, excess, limits_of
 from msearch_core.training.proposing import Proposer
 from msearch_core.training.rows import make_row, members_of
 from msearch_core.training.spec import (
@@ -60,25 +60,29 @@ class Trainer:
         host: the process that trains.
         scratch: a local folder for files of the trial at hand.
         threads: cores that a trial may use.
+        limits: which models it takes.
 
     Attributes:
         leaving: set it, from a signal handler for instance, to make the trainer checkpoint its trial, hand it back
             and stop claiming.
     """
 
-    def __init__(self, session: Session, host: TrainingHost, scratch: Path, threads: int = 1) -> None:
+    def __init__(
+        self, session: Session, host: TrainingHost, scratch: Path, threads: int = 1, limits: Limits = NO_LIMITS
+    ) -> None:
         self.session = session
         self.me = Identity.of_this_process()
         self.host = host
         self.scratch = scratch
         self.threads = threads
+        self.limits = limits
         self.leaving = False
         self._counts: dict[Architecture, CountResult] = {}
         self._claim_seconds = 0.0
         self._looked = float("-inf")
         self.artefacts = Artefacts(session.log.store)
         self.look_seconds = LOOK_SECONDS if session.log.store.is_local else 5 * LOOK_SECONDS
-        self.proposer = Proposer(session, self.me, self._too_large)
+        self.proposer = Proposer(session, self.me, self._too_large, self._takes)
         self.stopping = EarlyStopping(
             self.proposer.board, self.proposer.history, session.search.direction, session.search.settings
         )
@@ -95,7 +99,7 @@ class Trainer:
             began = time.monotonic()
             if began - self._looked > FRESH_SECONDS:
                 patiently(self.proposer.look, give_up=lambda: self.leaving)
-            if board.is_over or board.stopped is not None:
+            if board.is_over or board.stopped is not None or board.trainers == 0:
                 return
             claim = patiently(self.proposer.next, give_up=lambda: self.leaving)
             if claim is None:
@@ -221,6 +225,7 @@ class Trainer:
             if now - looked > self.look_seconds and not told:
                 looked = now
                 self._look()
+                self.leaving = self.leaving or self.proposer.board.trainers == 0
                 if self.proposer.board.stopped is not None:
                     job.signal(signal.SIGUSR1)
                     told = True
@@ -318,12 +323,17 @@ class Trainer:
         return int(np.random.SeedSequence([self.session.search.seed, int(uid.run), uid.number]).generate_state(1)[0])
 
     def _too_large(self, proposal: Proposal) -> str | None:
-        allowed, architecture = limits(self.session.search.settings), proposal.architecture
-        if not allowed:
-            return None
+        allowed = limits_of(self.session.search.settings)
+        return excess(self._costs(proposal.architecture), allowed) if allowed else None
+
+    def _takes(self, architecture: Architecture) -> bool:
+        return self.limits == NO_LIMITS or self.limits.takes(self._costs(architecture).parameters)
+
+    def _costs(self, architecture: Architecture) -> CountResult:
         if architecture not in self._counts:
-            self._counts[architecture] = self._count(architecture, timed="max_latency_ms" in allowed)
-        return excess(self._counts[architecture], allowed)
+            timed = "max_latency_ms" in limits_of(self.session.search.settings)
+            self._counts[architecture] = self._count(architecture, timed)
+        return self._counts[architecture]
 
     def _count(self, architecture: Architecture, timed: bool) -> CountResult:
         output = self.scratch / "count"

@@ -5,7 +5,15 @@ from msearch_core.trial_log.claims import Claim, take_key
 from msearch_core.trial_log.leases import Heartbeat, Identity
 from msearch_core.trial_log.log import TrialLog
 from msearch_core.trial_log.reader import CorruptChunkError
-from msearch_core.trial_log.records import RunRecord, SearchRecord, StopRecord, WinnerRecord
+from msearch_core.trial_log.records import (
+    ProductionRecord,
+    RefreshRecord,
+    RunRecord,
+    SearchRecord,
+    StopRecord,
+    TrainersRecord,
+    WinnerRecord,
+)
 
 __all__ = [
     "MAX_ATTEMPTS",
@@ -14,9 +22,12 @@ __all__ = [
     "CorruptChunkError",
     "Heartbeat",
     "Identity",
+    "ProductionRecord",
+    "RefreshRecord",
     "RunRecord",
     "SearchRecord",
     "StopRecord",
+    "TrainersRecord",
     "TrialLog",
     "WinnerRecord",
     "take_key",

@@ -13,7 +13,7 @@ from msearch_core.trial_log import layout, sealing
 from msearch_core.trial_log.claims import Claim, Claims
 from msearch_core.trial_log.leases import LeaseWatch
 from msearch_core.trial_log.reader import Reader
-from msearch_core.trial_log.records import RunRecord, StopRecord
+from msearch_core.trial_log.records import RunRecord, StopRecord, TrainersRecord
 from msearch_core.trial_log.store import Store
 
 MAX_ATTEMPTS = 3
@@ -35,6 +35,7 @@ class Board:
     Attributes:
         record: the run's newest budget.
         stopped: why that budget was ended early, or ``None``.
+        trainers: how many trainers the run is to have, where that was changed.
         reader: the trials on record.
         claims: the claims on the others.
         leases: how long each trainer has been silent.
@@ -45,6 +46,8 @@ class Board:
         self.record = record
         self.run = layout.check_run(record.run)
         self.stopped: StopRecord | None = None
+        self.trainers: int | None = None
+        self._trainers_read = 0
         self.reader = Reader(store, columns)
         self.claims = Claims(store)
         self.leases = LeaseWatch()
@@ -131,6 +134,12 @@ class Board:
             self.record = RunRecord.read(self.store, layout.run_file(self.run, extension))
         stop = layout.stop_file(self.run, extension)
         self.stopped = StopRecord.read(self.store, stop) if stop in names else None
+        changes = [
+            parsed[1] for name in names if (parsed := layout.parse_trainers_file(name)) and parsed[0] == self.run
+        ]
+        if (newest := max(changes, default=0)) > self._trainers_read:
+            record = TrainersRecord.read(self.store, layout.trainers_file(self.run, newest))
+            self.trainers, self._trainers_read = record.trainers, newest
 
     def _count(self) -> None:
         fresh = self.reader.take()

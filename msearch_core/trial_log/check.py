@@ -13,10 +13,25 @@ import pyarrow as pa
 from msearch_core.trial import SCHEMA, UndecodableError, from_parquet, to_parquet
 from msearch_core.trial_log import layout
 from msearch_core.trial_log.claims import Claim
-from msearch_core.trial_log.records import Record, RunRecord, SearchRecord, StopRecord, WinnerRecord
+from msearch_core.trial_log.records import (
+    ProductionRecord,
+    Record,
+    RefreshRecord,
+    RunRecord,
+    SearchRecord,
+    StopRecord,
+    TrainersRecord,
+    WinnerRecord,
+)
 from msearch_core.trial_log.store import Store
 
 BATCH = 1000
+COUNTED: dict[str, type[Record]] = {
+    "winners": WinnerRecord,
+    "production": ProductionRecord,
+    "refreshes": RefreshRecord,
+}
+"""Folders of numbered records."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +118,7 @@ class Checker:
         if layout.CARRIER not in self.names:
             yield Finding("error", layout.CARRIER, "is missing: it carries the schema that plain readers see")
         kinds: dict[str, type[Record]] = {layout.SEARCH: SearchRecord} if layout.SEARCH in self.names else {}
-        for name in [*self._under("runs"), *self._under("winners")]:
+        for name in [name for folder in ("runs", *COUNTED) for name in self._under(folder)]:
             if kind := _record_kind(name):
                 kinds[name] = kind
             else:
@@ -219,10 +234,12 @@ def as_json(report: Report) -> str:
 
 
 def _record_kind(name: str) -> type[Record] | None:
-    if layout.winner_number(name) is not None:
-        return WinnerRecord
+    if layout.number_of(name) is not None:
+        return COUNTED[name.partition("/")[0]]
     if run := layout.parse_run_file(name):
         return RunRecord if name == layout.run_file(*run) else None
+    if changed := layout.parse_trainers_file(name):
+        return TrainersRecord if name == layout.trainers_file(*changed) else None
     return StopRecord if layout.is_stop_file(name) else None
 
 

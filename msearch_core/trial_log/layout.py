@@ -15,8 +15,9 @@ _CLAIM = re.compile(r"(?P<uid>\d{4,}-r?\d{5,})\.(?P<attempt>\d+)(?P<ending>\.jso
 _RUNG = re.compile(r"(?P<uid>\d{4,}-r?\d{5,})\.(?P<attempt>\d+)\.(?P<rung>\d+)\.json")
 _CHUNK = re.compile(r"(?P<number>\d{8,})\.parquet")
 _RUN_FILE = re.compile(r"(?P<run>\d{4,})\.(?P<extension>\d+)\.json")
+_TRAINERS_FILE = re.compile(r"(?P<run>\d{4,})\.trainers\.(?P<number>\d+)\.json")
 _STOP_FILE = re.compile(r"runs/\d{4,}\.\d+\.stop\.json")
-_WINNER_FILE = re.compile(r"winners/(?P<number>\d+)\.json")
+_COUNTED = re.compile(r"(?:winners|production|refreshes)/(?P<number>\d+)\.json")
 _TRAINER = re.compile(r"[A-Za-z0-9_.-]{1,120}")
 _KEY = re.compile(r"[0-9a-f]{16}")
 
@@ -93,6 +94,17 @@ def stop_file(run: str, extension: int) -> str:
 def is_stop_file(name: str) -> bool:
     """Whether a file is the early end of a budget."""
     return bool(_STOP_FILE.fullmatch(name))
+
+
+def trainers_file(run: str, number: int) -> str:
+    """The n-th record, from 1, of how many trainers a run is to have; the highest one counts."""
+    return f"runs/{check_run(run)}.trainers.{number}.json"
+
+
+def parse_trainers_file(name: str) -> tuple[str, int] | None:
+    """``(run, number)`` of a record of how many trainers a run is to have, or ``None``."""
+    found = _TRAINERS_FILE.fullmatch(name.rpartition("/")[2])
+    return (found["run"], int(found["number"])) if found else None
 
 
 def result_file(uid: str) -> str:
@@ -184,9 +196,19 @@ def winner_file(number: int) -> str:
     return f"winners/{number}.json"
 
 
-def winner_number(name: str) -> int | None:
-    """Which winner's record a file is, or ``None`` if it is something else."""
-    found = _WINNER_FILE.fullmatch(name)
+def production_file(number: int) -> str:
+    """The n-th record, from 1, of what is in use; the highest one counts."""
+    return f"production/{number}.json"
+
+
+def refresh_file(number: int) -> str:
+    """What the n-th look at the data, from 1, that found something new came to."""
+    return f"refreshes/{number}.json"
+
+
+def number_of(name: str) -> int | None:
+    """The number of a counted record such as ``winners/3.json``, or ``None`` if the file is something else."""
+    found = _COUNTED.fullmatch(name)
     return int(found["number"]) if found else None
 
 

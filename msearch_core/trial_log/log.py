@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 import pandas as pd
 import pyarrow as pa
@@ -13,8 +14,19 @@ from msearch_core.trial import SCHEMA, Trial, to_parquet, to_table
 from msearch_core.trial_log import layout, sealing
 from msearch_core.trial_log.board import Board
 from msearch_core.trial_log.reader import Reader
-from msearch_core.trial_log.records import RunRecord, SearchRecord, StopRecord, WinnerRecord
+from msearch_core.trial_log.records import (
+    ProductionRecord,
+    Record,
+    RefreshRecord,
+    RunRecord,
+    SearchRecord,
+    StopRecord,
+    TrainersRecord,
+    WinnerRecord,
+)
 from msearch_core.trial_log.store import Store, open_store
+
+Kind = TypeVar("Kind", bound=Record)
 
 
 class TrialLog:
@@ -140,14 +152,40 @@ class TrialLog:
 
     def winners(self) -> list[WinnerRecord]:
         """The winners named so far, oldest first."""
-        found = {
-            number: name for name in self.store.list("winners") if (number := layout.winner_number(name)) is not None
-        }
-        return [WinnerRecord.read(self.store, name) for _, name in sorted(found.items())]
+        return self._counted("winners", WinnerRecord)
 
     def add_winner(self, record: WinnerRecord) -> WinnerRecord:
         """Record the next winner."""
-        number = len(self.winners()) + 1
-        while not self.store.create(layout.winner_file(number), record.to_bytes()):
-            number += 1
+        self._add_counted("winners", layout.winner_file, record)
         return record
+
+    def productions(self) -> list[ProductionRecord]:
+        """What has been in use, oldest first; the last one is."""
+        return self._counted("production", ProductionRecord)
+
+    def add_production(self, record: ProductionRecord) -> None:
+        """Put a model into use. To go back to an earlier one is one more record."""
+        self._add_counted("production", layout.production_file, record)
+
+    def refreshes(self) -> list[RefreshRecord]:
+        """What the looks at the data that found something new came to, oldest first."""
+        return self._counted("refreshes", RefreshRecord)
+
+    def add_refresh(self, record: RefreshRecord) -> None:
+        """Record what a look at the data came to."""
+        self._add_counted("refreshes", layout.refresh_file, record)
+
+    def set_trainers(self, run: str, trainers: int) -> None:
+        """Change how many trainers a run is to have; the search that is at it sees to that."""
+        number = 1
+        while not self.store.create(layout.trainers_file(run, number), TrainersRecord(trainers=trainers).to_bytes()):
+            number += 1
+
+    def _counted(self, folder: str, kind: type[Kind]) -> list[Kind]:
+        found = {number: name for name in self.store.list(folder) if (number := layout.number_of(name)) is not None}
+        return [kind.read(self.store, name) for _, name in sorted(found.items())]
+
+    def _add_counted(self, folder: str, name: Callable[[int], str], record: Record) -> None:
+        number = len(self.store.list(folder)) + 1
+        while not self.store.create(name(number), record.to_bytes()):
+            number += 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pandas as pd
+
 from msearch_core.trial_log.claims import Claims
 from msearch_core.trial_log.log import TrialLog
 
@@ -26,10 +28,15 @@ def prunable(log: TrialLog, keep: int) -> list[str]:
         needed |= set(best["uid"].head(keep))
     ensembles = frame[(frame["kind"] == "ensemble") & frame["uid"].isin(needed)]
     needed |= {str(uid) for members in ensembles["parents"].dropna() for uid in members}
-    hopeless = frame[~frame["uid"].isin(needed)]
-    named = {name for column in ("weights", "predictions") for name in hopeless[column].dropna()}
+    is_needed = frame["uid"].isin(needed)
+    # A model that was scored again has the weights of the trial that trained it.
+    hopeless, kept = (_names(rows) for rows in (frame[~is_needed], frame[is_needed]))
     present = {*log.store.list("weights"), *log.store.list("predictions")}
-    return sorted(named & present)
+    return sorted((hopeless - kept) & present)
+
+
+def _names(rows: pd.DataFrame) -> set[str]:
+    return {str(name) for column in ("weights", "predictions") for name in rows[column].dropna()}
 
 
 def _ancestors_under_way(log: TrialLog, done: set[str]) -> set[str]:

@@ -154,3 +154,55 @@ class WinnerRecord(Record):
     validation: Mapping[str, float]
     test: Mapping[str, float]
     test_openings: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainersRecord(Record):
+    """How many trainers a run is to have from now on.
+
+    Attributes:
+        trainers: their number.
+    """
+
+    trainers: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProductionRecord(Record):
+    """What is in use from now on.
+
+    Attributes:
+        uid: the trial whose model it is.
+        run: the run that the trial belongs to.
+        reason: why, in one line.
+        validation: metrics by name, on the data at the time.
+    """
+
+    uid: str
+    run: str
+    reason: str
+    validation: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefreshRecord(Record):
+    """What a look at the data that found something new came to.
+
+    Attributes:
+        manifest: fingerprint of the data's files.
+        data_fingerprint: fingerprint of the data's examples.
+        run: the run on them.
+        rescored: the scores of earlier trials on the new validation data, by uid; ``None`` where they have none.
+        promoted: the trial that went into use, or ``None``.
+        reason: why it did or did not, in one line.
+        test: fresh test metrics of the model that was in use before (``before``) and of the run's winner (``winner``).
+            They are reported, and decide nothing.
+    """
+
+    manifest: str
+    data_fingerprint: str
+    run: str
+    rescored: Mapping[str, float | None] = field(default_factory=dict)
+    promoted: str | None = None
+    reason: str = ""
+    test: Mapping[str, Mapping[str, float]] = field(default_factory=dict)

@@ -1,0 +1,129 @@
+"""Putting msearch on a Prefect server: a work pool, the deployments and the automation. May be repeated at any time."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from prefect import get_client
+from prefect.exceptions import ObjectNotFound
+
+from flows.automations import TAG, install
+from flows.events import resource_of
+from flows.parameters import RefreshParameters
+from flows.prefect_api import wait_for_api
+from msearch_core.errors import UserError
+
+FILE = "prefect.yaml"
+
+
+def deploy(
+    pool: str | None,
+    kind: str,
+    file: Path | None = None,
+    refreshes: RefreshParameters | None = None,
+    cron: str | None = None,
+) -> Iterator[str]:
+    """Put all that a search needs on the server at ``PREFECT_API_URL``.
+
+    Args:
+        pool: the work pool, in place of those that the file names.
+        kind: the type of pools that are not there yet: process, docker, kubernetes.
+        file: the deployments; those for process pools if not given.
+        refreshes: a search that is to recur.
+        cron: when to look whether its data has changed, besides the event that says so.
+
+    Yields:
+        What was done, a line each.
+
+    Raises:
+        UserError: the server does not answer or refuses, or the file is none.
+    """
+    wanted = [_on_pool(each, pool) for each in deployments(file).values()]
+    if refreshes:
+        wanted.append(refresh_deployment(wanted, refreshes, cron))
+    wait_for_api()
+    with get_client(sync_client=True) as client:
+        for name in sorted({each["work_pool"]["name"] for each in wanted}):
+            try:
+                client.read_work_pool(name)
+                yield f"work pool {name} is there"
+            except ObjectNotFound:
+                _prefect("work-pool", "create", name, "--type", kind)
+                yield f"work pool {name} created ({kind})"
+        _put(wanted)
+        for each in wanted:
+            yield f"deployment {each['entrypoint'].rpartition('.')[2]}/{each['name']}"
+        yield f"automation {'installed' if install(client) else 'up to date'}: runs without a heartbeat become Crashed"
+
+
+def deployment_file() -> Path:
+    """The file with the deployments: beside the package in a clone, in it where it was installed."""
+    here = Path(__file__).resolve().parent
+    return next(path for path in (here / FILE, here.parent / FILE) if path.exists())
+
+
+def deployments(file: Path | None = None) -> dict[str, dict[str, Any]]:
+    """The deployments of a file, or those that msearch comes with, by name.
+
+    Raises:
+        UserError: the file holds no deployments.
+    """
+    try:
+        loaded = yaml.safe_load((file or deployment_file()).read_text())
+        return {each["name"]: each for each in loaded["deployments"]}
+    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
+        raise UserError(f"--file: {file} holds no deployments as prefect.yaml does ({type(error).__name__})") from error
+
+
+def refresh_deployment(
+    among: Iterable[Mapping[str, Any]], parameters: RefreshParameters, cron: str | None
+) -> dict[str, Any]:
+    """The deployment of a search that recurs: on the event that its data has changed, and on a schedule.
+
+    Raises:
+        UserError: there is no deployment ``refresh`` that it could be made after.
+    """
+    base = next((each for each in among if each["name"] == "refresh"), None)
+    if base is None:
+        raise UserError("--refresh needs a deployment named 'refresh' in the file to be made after")
+    name = parameters.name
+    return {
+        **base,
+        "name": name,
+        "parameters": {"parameters": parameters.model_dump(mode="json", exclude_defaults=True)},
+        "schedules": [{"cron": cron, "slug": "look"}] if cron else [],
+        "triggers": [
+            {
+                "type": "event",
+                "enabled": True,
+                "name": f"{TAG}: new data for {name}",
+                "expect": ["msearch.data.updated"],
+                "match": {"prefect.resource.id": resource_of(parameters.config.data)},
+            }
+        ],
+    }
+
+
+def _on_pool(deployment: Mapping[str, Any], pool: str | None) -> dict[str, Any]:
+    return {**deployment, "work_pool": {**deployment["work_pool"], **({"name": pool} if pool else {})}}
+
+
+def _put(wanted: list[dict[str, Any]]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / FILE
+        file.write_text(json.dumps({"name": "msearch", "pull": [], "deployments": wanted}))
+        _prefect("--no-prompt", "deploy", "--all", "--prefect-file", str(file))
+
+
+def _prefect(*arguments: str) -> None:
+    done = subprocess.run([sys.executable, "-m", "prefect", *arguments], capture_output=True, text=True)
+    if done.returncode:
+        words = (done.stderr or done.stdout).strip().splitlines() or ["no words"]
+        raise UserError(f"prefect {' '.join(arguments[:3])} ... failed: {words[-1].strip()}")

@@ -1,0 +1,153 @@
+"""The commands for searches on many machines: deploy, trainers, refresh, promote, data-updated."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from msearch_core.errors import UserError
+
+console = Console(markup=False, highlight=False)
+API_URL = "PREFECT_API_URL"
+
+Log = Annotated[str, typer.Argument(help="Folder of a trial log, local or any fsspec URL.")]
+
+
+def deploy(
+    pool: Annotated[str | None, typer.Option(help="Work pool, created if it is not there. [default: msearch]")] = None,
+    kind: Annotated[str, typer.Option("--type", help="Type of a new pool: process, docker, kubernetes.")] = "process",
+    file: Annotated[Path | None, typer.Option(help="Deployments of your own, in the form of prefect.yaml.")] = None,
+    refresh: Annotated[Path | None, typer.Option(help="TOML or JSON file of a search that is to recur.")] = None,
+    cron: Annotated[str | None, typer.Option(help="When to look whether its data has changed.")] = None,
+) -> None:
+    """Put the work pool, the deployments and the automation on the Prefect server. May be repeated."""
+    from flows.deploying import deploy as put
+    from flows.parameters import RefreshParameters
+
+    _need_server("deploy")
+    parameters = RefreshParameters(**read_refresh(refresh)) if refresh else None
+    for line in put(pool, kind, file, parameters, cron):
+        console.print(line, soft_wrap=True)
+
+
+def trainers(
+    log: Log,
+    count: Annotated[int, typer.Argument(min=0, max=1000, help="How many trainers the search is to have.")],
+    run: Annotated[str | None, typer.Option(help="The run. [default: the newest]")] = None,
+) -> None:
+    """Change how many trainers a running search has; with 0 all leave, those that joined by hand too."""
+    from msearch_core.trial_log import TrialLog
+
+    opened = TrialLog(log)
+    opened.search()
+    runs = [each.run for each in opened.runs()]
+    if not runs or (run and run not in runs):
+        raise UserError(f"{log} has no run {run or 'yet'}; it has {', '.join(runs) or 'none'}")
+    opened.set_trainers(run or runs[-1], count)
+    console.print(f"run {run or runs[-1]}: {count} trainers from now on, while its search is at work")
+
+
+def data_updated(data: Annotated[str, typer.Argument(help="The data, as the search was given it.")]) -> None:
+    """Tell the Prefect server that data has changed: the refreshes deployed for it run."""
+    from flows.events import tell_updated
+    from flows.prefect_api import wait_for_api
+
+    _need_server("data-updated")
+    wait_for_api()
+    tell_updated(data)
+    console.print(f"told {os.environ[API_URL]} that {data} has changed", soft_wrap=True)
+
+
+def refresh(
+    search: Annotated[Path, typer.Argument(help="TOML or JSON file of the search: its options, `data` and `log` too.")],
+) -> None:
+    """Search again if the data has changed, from what is known, and put what is better into use."""
+    import signal
+
+    from flows.launch import LaunchedSearch, code_path
+    from flows.parameters import RefreshParameters
+    from msearch_core.refreshing import nothing_new
+
+    parameters = RefreshParameters(**read_refresh(search))
+    os.environ.update(code_path(parameters.config))  # a source of the user's own is read here
+    if unchanged := nothing_new(parameters.config):
+        console.print(unchanged, soft_wrap=True)
+        return
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with LaunchedSearch(parameters.config, "flows.local_refresh", parameters.model_dump_json()) as launched:
+        try:
+            console.print(launched.wait(), soft_wrap=True)
+        except KeyboardInterrupt:
+            launched.stop()
+            launched.__exit__(None, None, None)
+            console.print("stopped; what was finished is on record, and the same command goes on with the rest")
+            raise typer.Exit(130) from None
+
+
+def promote(
+    log: Log,
+    uid: Annotated[str | None, typer.Argument(help="A winner's trial. [default: the newest winner]")] = None,
+    rollback: Annotated[bool, typer.Option("--rollback", help="Go back to what was in use before.")] = False,
+    history: Annotated[bool, typer.Option("--history", help="Only list what has been in use.")] = False,
+) -> None:
+    """Choose the model in use, which `msearch predict LOG` takes; the history stays."""
+    from msearch_core import production
+    from msearch_core.trial_log import TrialLog
+
+    opened = TrialLog(log)
+    opened.search()
+    if history:
+        for number, record in enumerate(opened.productions(), start=1):
+            console.print(f"{number}  {record.uid}  {record.reason}", soft_wrap=True)
+        return
+    if rollback and uid:
+        raise UserError("give a trial or --rollback, not both")
+    record = production.roll_back(opened) if rollback else production.promote(opened, uid)
+    console.print(f"in use: {record.uid} ({record.reason})", soft_wrap=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(deploy)
+    app.command()(trainers)
+    app.command()(refresh)
+    app.command()(promote)
+    app.command("data-updated")(data_updated)
+
+
+def read_refresh(path: Path) -> Mapping[str, Any]:
+    """Read the parameters of a refresh: a search's options, with ``keep`` and ``overlap`` beside them.
+
+    Local paths are made absolute, since the refresh may run elsewhere on this machine.
+
+    Raises:
+        UserError: the file cannot be read, or an option is wrong.
+    """
+    from msearch_core.config import make_config, read_config
+    from msearch_core.session import absolute_source, code_reference
+
+    options = dict(read_config(path))
+    given: dict[str, Any] = {key: options.pop(key) for key in ("keep", "overlap") if key in options}
+    made_absolute = {
+        "data": absolute_source,
+        "test": absolute_source,
+        "space": code_reference,
+        "objective": code_reference,
+    }
+    for option, absolute in made_absolute.items():
+        if options.get(option):
+            options[option] = absolute(str(options[option]))
+    if options.get("log") and "://" not in options["log"]:
+        options["log"] = str(Path(options["log"]).absolute())
+    given["config"] = make_config(**options)
+    return given
+
+
+def _need_server(command: str) -> None:
+    if API_URL not in os.environ:
+        raise UserError(f"{command} needs a Prefect server: set {API_URL}, for example to http://127.0.0.1:4200/api")

@@ -1,0 +1,78 @@
+"""Data prepared as a model that was trained on other data knows it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from msearch_core.data.options import DataOptions
+from msearch_core.data.prepare import PreparedData, open_prepared, prepare, prepare_cached
+from msearch_core.data.source import load
+from msearch_core.errors import UserError
+
+NUMBERS = np.arange(80.0)
+TABLE: Mapping[str, Any] = {"a": NUMBERS, "kind": ["u", "v", "v", "w"] * 20, "price": NUMBERS * 2}
+
+
+def prepared(folder: Path, targets: tuple[str, ...] = ("kind", "price"), like: PreparedData | None = None, **new: Any):
+    pd.DataFrame({**TABLE, **new}).to_csv(folder / "t.csv", index=False)
+    options = DataOptions(str(folder / "t.csv"), targets, task_weight={targets[0]: 3.0} if like else {})
+    return prepare(load(options), 0, like=like.problem if like else None)
+
+
+def test_preprocessing_and_units_stay_and_the_weights_are_the_new_ones(tmp_path: Path) -> None:
+    old = prepared(tmp_path)
+    new = prepared(tmp_path, like=old, a=NUMBERS * 5 + 7, price=NUMBERS * 10)
+    assert new.problem.preprocessing == old.problem.preprocessing
+    assert [replace(target, weight=1.0) for target in new.problem.targets] == list(old.problem.targets)
+    assert new.problem.targets[0].weight == 3.0
+    (column,) = (each for each in old.problem.preprocessing["columns"] if each["name"] == "a")
+    back = np.concatenate([split.x[:, 0] for split in new.splits.values()]) * column["deviation"] + column["mean"]
+    np.testing.assert_allclose(np.sort(back), NUMBERS * 5 + 7, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("new", "targets", "said"),
+    [
+        ({"kind": ["u", "v", "v", "x"] * 20}, ("kind", "price"), "'x' is new, 'w' is gone"),
+        ({}, ("kind",), "the targets are kind, and the model knows kind, price"),
+        ({"price": ["cheap", "dear"] * 40}, ("kind", "price"), "'price' is a classification now"),
+    ],
+)
+def test_other_targets_are_refused(tmp_path: Path, new: dict[str, Any], targets: tuple[str, ...], said: str) -> None:
+    old = prepared(tmp_path)
+    with pytest.raises(UserError, match=said):
+        prepared(tmp_path, targets, old, **new)
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype", "said"),
+    [
+        ((40, 6, 6, 1), np.uint8, "the model takes"),
+        ((40, 4, 4, 1), np.float32, "the model takes uint8"),
+        ((40, 9), np.float32, "the model takes image"),
+    ],
+)
+def test_other_inputs_are_refused(tmp_path: Path, shape: tuple[int, ...], dtype: Any, said: str) -> None:
+    def data(shape: tuple[int, ...], dtype: Any) -> str:
+        x = np.random.default_rng(0).integers(0, 255, shape).astype(dtype)
+        np.savez(tmp_path / "t.npz", x=x, y=np.arange(40) % 2)
+        return str(tmp_path / "t.npz")
+
+    old = prepare(load(data((40, 4, 4, 1), np.uint8)), 0)
+    with pytest.raises(UserError, match=said):
+        prepare(load(data(shape, dtype)), 0, like=old.problem)
+
+
+def test_the_cache_keeps_both_apart(tmp_path: Path) -> None:
+    first = prepare_cached("iris", seed=0, cache=tmp_path)
+    known = open_prepared(first).problem
+    again = prepare_cached("iris", seed=0, like=known, cache=tmp_path)
+    assert again != first
+    assert open_prepared(again).problem == known
