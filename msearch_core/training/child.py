@@ -30,7 +30,7 @@ from msearch_core.training.loop import (
     make_predict,
     make_train_steps,
 )
-from msearch_core.training.measure import Stopwatch, latency, peak_megabytes
+from msearch_core.training.measure import Stopwatch, latency
 from msearch_core.training.resume import load_progress, save_progress
 from msearch_core.training.spec import ProgressRecord, TrialResult, TrialSpec
 
@@ -57,12 +57,7 @@ def run(spec_path: str) -> None:
     except Exception as error:
         print(f"trial {trial.uid} failed: {error!r}", file=sys.stderr)  # noqa: T201 (the trainer's log)
         result = TrialResult(status="failed", error=spec.one_line(error))
-    measured = {
-        "wall_seconds": watch.total,
-        "timings": {phase: round(seconds, 4) for phase, seconds in watch.seconds.items()},
-        "peak_mb": peak_megabytes(),
-    }
-    spec.write(result.model_copy(update=measured), Path(trial.output) / spec.RESULT)
+    spec.write(result.model_copy(update=watch.costs()), Path(trial.output) / spec.RESULT)
 
 
 def use_threads(count: int) -> None:

@@ -9,7 +9,7 @@ from msearch_core.algorithms.ensemble_selection import Outputs, combine, fit_wei
 from msearch_core.data.prepared import open_prepared
 from msearch_core.objectives import evaluate, find_objective, loss
 from msearch_core.training import checkpoints, spec
-from msearch_core.training.measure import Stopwatch, peak_megabytes
+from msearch_core.training.measure import Stopwatch
 from msearch_core.training.spec import EnsembleResult, EnsembleSpec
 
 SMALLEST_SHARE = 0.01
@@ -25,12 +25,7 @@ def run(spec_path: str) -> None:
     except Exception as error:
         print(f"ensemble {asked.uid} failed: {error!r}", file=sys.stderr)  # noqa: T201 (the trainer's log)
         result = EnsembleResult(status="failed", error=spec.one_line(error))
-    measured = {
-        "wall_seconds": watch.total,
-        "timings": {phase: round(seconds, 4) for phase, seconds in watch.seconds.items()},
-        "peak_mb": peak_megabytes(),
-    }
-    spec.write(result.model_copy(update=measured), Path(asked.output) / spec.RESULT)
+    spec.write(result.model_copy(update=watch.costs()), Path(asked.output) / spec.RESULT)
 
 
 def assemble(asked: EnsembleSpec, watch: Stopwatch) -> EnsembleResult:

@@ -36,6 +36,11 @@ class Stopwatch:
         """Seconds since the start."""
         return time.monotonic() - self.began
 
+    def costs(self) -> dict[str, Any]:
+        """What the process has cost so far, by the row's columns: seconds in all and by phase, and memory in MB."""
+        timings = {phase: round(seconds, 4) for phase, seconds in self.seconds.items()}
+        return {"wall_seconds": self.total, "timings": timings, "peak_mb": peak_megabytes()}
+
 
 def latency(predict: Callable[[Any], Any], example: Any) -> float:
     """The median time of one prediction of one example, in milliseconds."""
