@@ -109,7 +109,7 @@ def bad(tmp_path: Path) -> Path:
         (["good.csv", "--target", "y", "--weight", "z"], "'z' for --weight"),
         (["good.csv", "--target", "a", "--target", "y"], "no column to learn from"),
         (["good.csv", "--target", "y", "--minimize", "pain"], "latency_ms"),
-        (["mine.py:source"], "MSEARCH_CODE_PATH"),
+        (["mine.py:source"], "there is no file"),
         (["good.csv", "--target", "y", "--objective", "beauty"], "accuracy"),
         (["good.csv", "--target", "y", "--trials", "0"], "--trials"),
         (["good.csv", "--target", "y", "--minutes", "0"], "--minutes"),

@@ -12,7 +12,7 @@ from sklearn.datasets import load_digits
 from msearch_core.trial_log import TrialLog
 from tests.searching import Workplace, check_budget, winners, workplace
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.slow, pytest.mark.cluster, pytest.mark.timeout(1800)]
 
 
 @pytest.fixture
