@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from msearch_core.space import SearchSpace
-from msearch_core.training.morphism import Provenance, morph
+from msearch_core.training.channels import Provenance
+from msearch_core.training.morphism import morph
 from msearch_core.training.places import Parts, find_places
 
 

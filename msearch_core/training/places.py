@@ -13,7 +13,7 @@ import numpy as np
 
 from msearch_core.space import SearchSpace
 from msearch_core.training.build import block_prefix
-from msearch_core.training.morphism import Place
+from msearch_core.training.channels import Place
 
 Parts: TypeAlias = Mapping[str, Sequence[str]]
 """The blocks of a model by part (`msearch_core.training.build.parts`)."""
