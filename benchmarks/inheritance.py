@@ -1,0 +1,107 @@
+"""What it is worth that a child starts from its parent's weights: ``python -m benchmarks.inheritance``.
+
+For each problem a cold search with a seed of its own fixes a threshold: the best validation score of its first half.
+Then searches that differ in nothing but inheritance run with each seed, and told is how many gradient steps of the
+whole search, those of ancestors included since they are trials of it too, pass until any trial first reaches the
+threshold. A cold search that never does counts with all of its steps, which favours it.
+
+The architectures of each inheriting search are then trained once more from nothing, and the rank correlation of the two
+scores tells how far inherited scores order architectures as cold ones do.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from scipy.stats import spearmanr
+
+from benchmarks.searches import (
+    Problem,
+    Searches,
+    history_of,
+    in_order,
+    median_interval,
+    problems,
+    searches,
+    seconds_to,
+    steps_to,
+)
+
+PILOT = 1000
+"""The seed of the search that fixes the threshold; no other search has it."""
+ARMS = {"inherited": "parent", "cold": "none"}
+
+
+def threshold(run: Searches, name: str, problem: Problem) -> float:
+    """The best score of the first half of a cold search."""
+    key = f"{name}-threshold"
+    known = run.known(key)
+    if known is None:
+        options = {**problem.options, "trials": problem.trials, "seed": PILOT, "inheritance": "none"}
+        frame = in_order(run.session(f"{name}-cold-{PILOT}", **options))
+        known = run.remember(key, threshold=float(frame["objective"][: problem.trials // 2].max()))
+    return float(known["threshold"])
+
+
+def measure(run: Searches, name: str, problem: Problem, arm: str, seed: int, score: float) -> dict[str, Any]:
+    """Steps and seconds that one search takes to the threshold."""
+    key = f"{name}-{arm}-{seed}"
+    if known := run.known(key):
+        return known
+    options = {**problem.options, "trials": problem.trials, "seed": seed, "inheritance": ARMS[arm]}
+    frame = in_order(run.session(key, **options))
+    figures = {
+        "steps": steps_to(frame, score),
+        "seconds": seconds_to(frame, score),
+        "all_steps": int(frame["steps"].sum()),
+        "best": round(float(frame["objective"].max()), 4),
+    }
+    return run.remember(key, **figures)
+
+
+def correlate(run: Searches, name: str, problem: Problem, seed: int) -> dict[str, Any]:
+    """Train the architectures of an inheriting search from nothing and compare the two orders."""
+    key = f"{name}-ranks-{seed}"
+    if known := run.known(key):
+        return known
+    options = {**problem.options, "seed": seed}
+    session = run.session(f"{name}-inherited-{seed}", **options, trials=problem.trials, inheritance="parent")
+    inherited = {each.architecture: each.score for each in history_of(session) if each.score is not None}
+    suggest = [list(architecture) for architecture in inherited]
+    again = run.session(f"{name}-again-{seed}", **options, trials=len(suggest), inheritance="none", suggest=suggest)
+    cold = {each.architecture: each.score for each in history_of(again) if each.score is not None}
+    both = [each for each in inherited if each in cold]
+    ranks = spearmanr([inherited[each] for each in both], [cold[each] for each in both])
+    return run.remember(key, spearman=round(float(ranks.statistic), 3), architectures=len(both))
+
+
+def main() -> None:
+    """Measure what is not yet in the results, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", nargs="+", default=["digits", "table"], help="digits, table, speech")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3, 4])
+    parser.add_argument("--speech", help="a folder with train and test, each a folder of class folders with WAV files")
+    parser.add_argument("--ranks", action="store_true", help="also compare the order of scores")
+    parser.add_argument("--folder", type=Path, default=Path("benchmark-searches"), help="for the logs and the results")
+    asked = parser.parse_args()
+    with searches(asked.folder, asked.folder / "inheritance.jsonl") as run:
+        for name in asked.data:
+            problem = problems(asked.folder, asked.speech)[name]
+            score = threshold(run, name, problem)
+            ratios = []
+            for seed in asked.seeds:
+                inherited, cold = (measure(run, name, problem, arm, seed, score) for arm in ARMS)
+                reached = inherited["steps"]
+                ratios.append(reached / (cold["steps"] or cold["all_steps"]) if reached else float("inf"))
+            correlations = [correlate(run, name, problem, seed)["spearman"] for seed in asked.seeds if asked.ranks]
+            middle, low, high = median_interval(ratios)
+            print(
+                f"{name}: threshold {score:.4f}; inherited / cold steps {middle:.2f} ({low:.2f} to {high:.2f})", end=""
+            )
+            print(f"; by seed {[round(each, 2) for each in ratios]}; rank correlations {correlations}")
+
+
+if __name__ == "__main__":
+    main()
