@@ -69,6 +69,11 @@ class SearchConfig(BaseModel):
         None,
         description="what a student is compared with: cross_entropy (the default), logits, probabilities, balanced",
     )
+    inheritance: Literal["parent", "average", "weighted", "none"] | None = Field(
+        None,
+        description="whose weights a child starts from: parent (the default), the average of several trials, the same "
+        "weighted by their losses, or none",
+    )
     log: Location | None = Field(None, description="folder of the trial database, local or any fsspec URL")
     name: str | None = Field(None, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="name of the search")
     seed: int = Field(0, ge=0, lt=2**31, description="seed of the splits, the proposals and the trials")
@@ -101,7 +106,7 @@ class SearchConfig(BaseModel):
         """How every trial is proposed and trained: the same for all runs of a log; ``None`` where nothing is asked."""
         own = {
             "steps", "batch_size", "max_params", "max_flops", "max_latency_ms", "max_bytes", "minimize",
-            "early_stopping", "ensemble_every", "combine", "distill_every", "distillation",
+            "early_stopping", "ensemble_every", "combine", "distill_every", "distillation", "inheritance",
         }  # fmt: skip
         return {**self.model_dump(include=own), "algorithm_options": self.algorithm_options or None}
 

@@ -22,11 +22,13 @@ class Proposal:
         hyperparameters: by name; how the architecture is trained.
         kind: ``seed`` for a suggestion, ``search`` for an algorithm's own proposal, ``distill`` for one that learns
             from a teacher too, ``ensemble`` for what is made of earlier trials.
-        parents: uids of the trials it descends from; weights are inherited from the first. For an ensemble, those to
-            choose its members from.
+        parents: uids of the trials it descends from; weights are inherited from the first, or by `shares`. For an
+            ensemble, those to choose its members from.
         mutation: how it differs from its parent, for a person to read.
         algorithm: the name of the algorithm that made it.
         teacher: uid of the trial or ensemble whose outputs are learned from beside the labels.
+        shares: by uid of those parents whose weights are averaged how much each counts; they sum to one. Empty where
+            the first parent's alone are inherited.
     """
 
     architecture: Architecture
@@ -36,6 +38,7 @@ class Proposal:
     mutation: Mapping[str, Any] | None = None
     algorithm: str | None = None
     teacher: str | None = None
+    shares: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Proposal:

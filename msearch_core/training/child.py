@@ -5,22 +5,18 @@ from __future__ import annotations
 import signal
 import sys
 from pathlib import Path
-from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from msearch_core.data.prepared import open_prepared
 from msearch_core.data.problem import fitted_space
 from msearch_core.loading import load_space
 from msearch_core.objectives import evaluate, find_objective
-from msearch_core.space import SearchSpace
 from msearch_core.training import checkpoints, spec
-from msearch_core.training.build import build_model, count_flops, count_parameters, parts
+from msearch_core.training.build import build_model, count_flops, count_parameters
 from msearch_core.training.distillation import make_distillation_loss, teacher_outputs, with_teacher
 from msearch_core.training.feed import make_feed
-from msearch_core.training.inherit import Inheritance, inherit
 from msearch_core.training.loop import (
     Progress,
     Signals,
@@ -33,9 +29,7 @@ from msearch_core.training.loop import (
 from msearch_core.training.measure import Stopwatch, latency
 from msearch_core.training.resume import load_progress, save_progress
 from msearch_core.training.spec import ProgressRecord, TrialResult, TrialSpec
-
-CALIBRATION = 256
-"""So many train examples show an inserted batch normalisation what passes through it."""
+from msearch_core.training.warm_start import warm_start
 
 
 def run(spec_path: str) -> None:
@@ -93,7 +87,7 @@ def train(trial: TrialSpec, signals: Signals, watch: Stopwatch) -> TrialResult:
         train_steps = make_train_steps(model, optimizer, problem, training, trial.hyperparameters, loss_of)
         train_steps.get_concrete_function()
     with watch.timed("warm_start"):
-        inheritance = _warm_start(model, space, trial, training.x)
+        inheritance = warm_start(model, space, trial, training.x)
         progress = Progress()
         if trial.resume:
             progress = load_progress(Path(trial.resume), trial.batch_size, model, optimizer)
@@ -131,6 +125,7 @@ def train(trial: TrialSpec, signals: Signals, watch: Stopwatch) -> TrialResult:
         flops=flops,
         inherited_fraction=inheritance.fraction if inheritance else 0.0,
         inheritance=inheritance.layers if inheritance else None,
+        extra={"averaged_fraction": inheritance.averaged} if inheritance and inheritance.averaged else None,
     )
     if outcome.outputs is None:
         return result
@@ -147,11 +142,3 @@ def train(trial: TrialSpec, signals: Signals, watch: Stopwatch) -> TrialResult:
         checkpoints.save(output / spec.PREDICTIONS, outcome.outputs)
         scores["model_bytes"] = (output / spec.WEIGHTS).stat().st_size
     return result.model_copy(update=scores)
-
-
-def _warm_start(model: Any, space: SearchSpace, trial: TrialSpec, examples: np.ndarray) -> Inheritance | None:
-    if trial.parent is None:
-        return None
-    weights = checkpoints.load(Path(trial.parent.weights))
-    child, parent = parts(space, trial.architecture), parts(space, trial.parent.architecture)
-    return inherit(model, space, child, parent, weights, np.asarray(examples[:CALIBRATION]), trial.seed)

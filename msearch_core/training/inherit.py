@@ -23,11 +23,13 @@ class Inheritance:
         layers: by name of each layer that has weights.
         fraction: the share of the trainable parameters in layers that were copied or morphed.
         exact: whether the child begins by computing what its parent computes.
+        averaged: the share of the parent's weights that were the mean of several trials'.
     """
 
     layers: dict[str, Provenance]
     fraction: float
     exact: bool
+    averaged: float = 0.0
 
 
 def inherit(

@@ -11,6 +11,7 @@ import numpy as np
 
 from msearch_core.algorithms import algorithm, phases
 from msearch_core.algorithms.history import COLUMNS, Outcome, best, outcomes, ranked_by_front
+from msearch_core.algorithms.inheritance import with_sources
 from msearch_core.session import Session
 from msearch_core.space import Architecture, Proposal
 from msearch_core.trial_log import Board, Claim, Identity, take_key
@@ -130,7 +131,9 @@ class Proposer:
             yield phases.ensemble(self._in_order)
         while True:
             proposal = dataclasses.replace(propose(history, pending, space, rng), algorithm=name)
-            yield phases.student(proposal, self._in_order, self._ensembles) if kind == "distill" else proposal
+            if kind == "distill":
+                proposal = phases.student(proposal, self._in_order, self._ensembles)
+            yield with_sources(proposal, self._in_order, settings.get("inheritance"))
 
     def _claim(self, slot: int, attempt: int = 1) -> Claim | None:
         uid = self.board.uid(slot)

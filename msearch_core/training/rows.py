@@ -26,7 +26,8 @@ def make_row(session: Session, claim: Claim, me: Identity, result: TrialResult, 
         measured: further columns.
     """
     proposal, uid = Proposal.from_json(claim.proposal), parse_uid(claim.uid)
-    record: Mapping[str, Any] = result.model_dump(exclude={"status", "members"})
+    record: Mapping[str, Any] = result.model_dump(exclude={"status", "members", "extra"})
+    more = {"shares": dict(proposal.shares)} if proposal.shares else {}
     return Trial(
         **{
             "uid": claim.uid,
@@ -56,6 +57,7 @@ def make_row(session: Session, claim: Claim, me: Identity, result: TrialResult, 
             "versions": versions(),
             "finished_at": datetime.now(UTC),
             **record,
+            "extra": {**more, **(result.extra or {})} or None,
             **measured,
         }
     )

@@ -27,10 +27,17 @@ class _Record(BaseModel):
 
 
 class Parent(_Record):
-    """Whose weights a trial starts from: a local safetensors file and the blocks it was trained with."""
+    """Whose weights a trial starts from.
+
+    Attributes:
+        weights: a local safetensors file.
+        architecture: the blocks it was trained with.
+        share: how much it counts where several are averaged.
+    """
 
     weights: str
     architecture: tuple[str, ...]
+    share: float = Field(default=1.0, ge=0)
 
 
 class Member(_Record):
@@ -68,6 +75,7 @@ class TrialSpec(_Record):
         space: as ``msearch_core.loading.load_space`` takes it.
         steps: gradient steps in all, those before ``resume`` included.
         data: a folder of prepared data.
+        others: those with whose weights the parent's are averaged.
         resume: a checkpoint that an earlier attempt at this trial left.
         threads: how many cores TensorFlow may use.
         time_limit_seconds: training stops then and is evaluated.
@@ -86,6 +94,7 @@ class TrialSpec(_Record):
     data: str
     objective: str
     parent: Parent | None = None
+    others: tuple[Parent, ...] = ()
     teacher: Teacher | None = None
     resume: str | None = None
     threads: int = Field(default=1, ge=1)
@@ -126,6 +135,7 @@ class TrialResult(_Record):
     peak_mb: float | None = None
     inherited_fraction: float | None = None
     inheritance: dict[str, Literal["copied", "morphed", "fresh"]] | None = None
+    extra: dict[str, float] | None = None
 
 
 class EnsembleSpec(_Record):

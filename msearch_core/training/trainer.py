@@ -23,12 +23,12 @@ from msearch_core.training.client import Exit, Job, TrainingHost
 from msearch_core.training.limits import NO_LIMITS, Limits, excess, limits_of
 from msearch_core.training.proposing import Proposer
 from msearch_core.training.rows import make_row, members_of
+from msearch_core.training.sources import inherited_steps, load_parents, parents_of
 from msearch_core.training.spec import (
     CountResult,
     CountSpec,
     EnsembleResult,
     EnsembleSpec,
-    Parent,
     ProgressRecord,
     Teacher,
     TrialResult,
@@ -119,12 +119,13 @@ class Trainer:
         started, began = datetime.now(UTC), time.monotonic()
         batch_size = int(self.session.search.settings["batch_size"])
         output = self.scratch / claim.uid
-        parent = self._parent(claim)
+        proposal = Proposal.from_json(claim.proposal)
+        parents = parents_of(proposal, self.proposer.history, self.session.search.settings)
         result = self._without_training(claim) or self._ensemble(claim, output)
-        result = result or self._train(claim, parent, output, batch_size)
+        result = result or self._train(claim, parents, output, batch_size)
         if result.status == "oom" and batch_size > 1 and not self.leaving:
             batch_size //= 2
-            result = self._train(claim, parent, output, batch_size)
+            result = self._train(claim, parents, output, batch_size)
         if result.status == "preempted" or (result.status == "oom" and self.leaving):
             patiently(lambda: self.proposer.board.release(claim))
             return None
@@ -133,7 +134,7 @@ class Trainer:
             looking = pool.submit(self._look)
             names = patiently(lambda: self.artefacts.publish(claim, output))
             looking.result()
-        ancestors = parent.cumulative_steps if parent and result.inherited_fraction else 0
+        ancestors = inherited_steps(parents) if result.inherited_fraction else 0
         together = members_of(result, self.proposer.history)
         row = make_row(
             self.session,
@@ -166,7 +167,7 @@ class Trainer:
             return TrialResult(status="infeasible", error=claim.refused)
         return None
 
-    def _train(self, claim: Claim, parent: Outcome | None, output: Path, batch_size: int) -> TrialResult:
+    def _train(self, claim: Claim, parents: list[Outcome], output: Path, batch_size: int) -> TrialResult:
         shutil.rmtree(output, ignore_errors=True)
         output.mkdir(parents=True)
         proposal = Proposal.from_json(claim.proposal)
@@ -174,6 +175,7 @@ class Trainer:
             teacher = self._download_teacher(proposal, output)
         except (KeyError, FileNotFoundError) as error:
             return TrialResult(status="failed", error=f"its teacher {proposal.teacher} is gone: {error}")
+        inherited = load_parents(self.artefacts, proposal, parents, output)
         asked = TrialSpec(
             uid=claim.uid,
             space=self.session.search.space,
@@ -184,7 +186,8 @@ class Trainer:
             batch_size=batch_size,
             data=str(self.session.data),
             objective=self.session.search.objective,
-            parent=self._download_parent(parent, output),
+            parent=next(iter(inherited), None),
+            others=inherited[1:],
             teacher=teacher,
             resume=self.artefacts.load_checkpoint(claim, output / "resume.safetensors"),
             threads=self.threads,
@@ -305,17 +308,6 @@ class Trainer:
         """Compact the log if that is due, while there is nothing else to do."""
         with contextlib.suppress(OSError):
             self.proposer.board.seal_if_due()
-
-    def _parent(self, claim: Claim) -> Outcome | None:
-        parents = Proposal.from_json(claim.proposal).parents
-        return self.proposer.history.get(parents[0]) if parents else None
-
-    def _download_parent(self, parent: Outcome | None, output: Path) -> Parent | None:
-        """The weights to start from; without them, where they were pruned, the trial starts fresh."""
-        if parent is None or parent.weights is None:
-            return None
-        path = self.artefacts.load(parent.weights, output / "parent.safetensors")
-        return Parent(weights=path, architecture=parent.architecture) if path else None
 
     def _seed(self, claim: Claim) -> int:
         """The trial's own seed: the same for each attempt at it."""

@@ -1,0 +1,45 @@
+"""Bringing what a trial starts from to this machine: the weights of earlier trials."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from msearch_core.algorithms.history import Outcome
+from msearch_core.space import Proposal
+from msearch_core.training.artefacts import Artefacts
+from msearch_core.training.spec import Parent
+
+
+def parents_of(proposal: Proposal, history: Mapping[str, Outcome], settings: Mapping[str, Any]) -> list[Outcome]:
+    """The trials whose weights a proposal inherits; the first one says which layer is which.
+
+    Args:
+        proposal: what is tried.
+        history: the finished trials by uid.
+        settings: ``inheritance``; with ``none`` a child has parents and inherits nothing.
+    """
+    if settings.get("inheritance") == "none":
+        return []
+    uids = tuple(proposal.shares) or proposal.parents[:1]
+    return [history[uid] for uid in uids if uid in history]
+
+
+def load_parents(artefacts: Artefacts, proposal: Proposal, parents: list[Outcome], folder: Path) -> tuple[Parent, ...]:
+    """Fetch the weights to start from; those that were pruned are left out, and without any the trial starts fresh."""
+    found = []
+    for number, each in enumerate(parents):
+        path = artefacts.load(each.weights, folder / f"parent{number}.safetensors") if each.weights else None
+        if path:
+            share = proposal.shares.get(each.uid, 1.0)
+            found.append(Parent(weights=path, architecture=each.architecture, share=share))
+    return tuple(found)
+
+
+def inherited_steps(parents: list[Outcome]) -> int:
+    """The gradient steps that went into inherited weights; of an average those of its longest line.
+
+    Averaged trials have ancestors in common, which a sum would count again in each generation.
+    """
+    return max((each.cumulative_steps for each in parents), default=0)
