@@ -102,6 +102,12 @@ def search(
     inheritance: Annotated[
         str | None, typer.Option(help="Weights to start from: parent, average, weighted or none.")
     ] = None,
+    optimizer_state: Annotated[
+        str | None, typer.Option(help="A child's optimizer: fresh, or inherit its parent's moments.")
+    ] = None,
+    rewarm: Annotated[
+        float | None, typer.Option(help="Share of a child's steps in which its learning rate rises to its height.")
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="TOML or JSON file with any of these options.")] = None,
     pool: Annotated[str | None, typer.Option(help="Prefect work pool to train on. [default: this machine]")] = None,
 ) -> None:
@@ -110,7 +116,8 @@ def search(
 
     del target, space, trials, minutes, trainers, steps, batch_size, log, name, seed, algorithm, objective, test, group
     del task, task_weight, weight, balance, algorithm_options, max_params, max_flops, max_latency_ms, max_bytes
-    del minimize, early_stopping, ensemble_every, combine, distill_every, distillation, inheritance, pool
+    del minimize, early_stopping, ensemble_every, combine, distill_every, distillation, inheritance, optimizer_state
+    del rewarm, pool
     given = {
         key: value
         for key, value in context.params.items()

@@ -74,6 +74,12 @@ class SearchConfig(BaseModel):
         description="whose weights a child starts from: parent (the default), the average of several trials, the same "
         "weighted by their losses, or none",
     )
+    optimizer_state: Literal["fresh", "inherit"] | None = Field(
+        None, description="whether a child's optimizer begins fresh (the default) or with its parent's moments"
+    )
+    rewarm: float | None = Field(
+        None, ge=0, le=1, description="share of its steps over which a child that inherits warms its learning rate up"
+    )
     log: Location | None = Field(None, description="folder of the trial database, local or any fsspec URL")
     name: str | None = Field(None, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="name of the search")
     seed: int = Field(0, ge=0, lt=2**31, description="seed of the splits, the proposals and the trials")
@@ -107,6 +113,7 @@ class SearchConfig(BaseModel):
         own = {
             "steps", "batch_size", "max_params", "max_flops", "max_latency_ms", "max_bytes", "minimize",
             "early_stopping", "ensemble_every", "combine", "distill_every", "distillation", "inheritance",
+            "optimizer_state", "rewarm",
         }  # fmt: skip
         return {**self.model_dump(include=own), "algorithm_options": self.algorithm_options or None}
 

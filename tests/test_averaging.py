@@ -142,6 +142,9 @@ class TestSources:
         stranger = Proposal(("q",), {})
         assert with_sources(stranger, HISTORY, "average") is stranger
 
+    def test_one_source_needs_no_shares(self) -> None:
+        assert with_sources(CHILD, HISTORY[:2], "average") == CHILD
+
     def test_never_its_own_teacher(self) -> None:
         taught = dataclasses.replace(CHILD, teacher="0001-000003")
         assert "0001-000003" not in with_sources(taught, HISTORY, "average").parents

@@ -49,5 +49,5 @@ def with_sources(proposal: Proposal, history: Sequence[Outcome], mode: Any) -> P
     return replace(
         proposal,
         parents=tuple(dict.fromkeys([*(each.uid for each in sources), *proposal.parents])),
-        shares={each.uid: float(share) for each, share in zip(sources, shares, strict=True)},
+        shares={each.uid: float(share) for each, share in zip(sources, shares, strict=True)} if sources[1:] else {},
     )

@@ -28,6 +28,7 @@ from msearch_core.training.loop import (
 )
 from msearch_core.training.measure import Stopwatch, latency
 from msearch_core.training.resume import load_progress, save_progress
+from msearch_core.training.slots import slots_of
 from msearch_core.training.spec import ProgressRecord, TrialResult, TrialSpec
 from msearch_core.training.warm_start import warm_start
 
@@ -76,7 +77,8 @@ def train(trial: TrialSpec, signals: Signals, watch: Stopwatch) -> TrialResult:
     with watch.timed("build"):
         keras.utils.set_random_seed(trial.seed)
         model = build_model(problem, space, trial.architecture, trial.hyperparameters)
-        optimizer = make_optimizer(trial.hyperparameters, trial.steps)
+        warm_up = round(trial.rewarm * trial.steps) if trial.parent else 0
+        optimizer = make_optimizer(trial.hyperparameters, trial.steps, warm_up)
     loss_of = None
     if trial.teacher:
         with watch.timed("teacher"):
@@ -87,7 +89,7 @@ def train(trial: TrialSpec, signals: Signals, watch: Stopwatch) -> TrialResult:
         train_steps = make_train_steps(model, optimizer, problem, training, trial.hyperparameters, loss_of)
         train_steps.get_concrete_function()
     with watch.timed("warm_start"):
-        inheritance = warm_start(model, space, trial, training.x)
+        inheritance = warm_start(model, optimizer, space, trial, training.x)
         progress = Progress()
         if trial.resume:
             progress = load_progress(Path(trial.resume), trial.batch_size, model, optimizer)
@@ -125,7 +127,7 @@ def train(trial: TrialSpec, signals: Signals, watch: Stopwatch) -> TrialResult:
         flops=flops,
         inherited_fraction=inheritance.fraction if inheritance else 0.0,
         inheritance=inheritance.layers if inheritance else None,
-        extra={"averaged_fraction": inheritance.averaged} if inheritance and inheritance.averaged else None,
+        extra=dict(inheritance.extra) or None if inheritance else None,
     )
     if outcome.outputs is None:
         return result
@@ -141,4 +143,6 @@ def train(trial: TrialSpec, signals: Signals, watch: Stopwatch) -> TrialResult:
         checkpoints.save(output / spec.WEIGHTS, checkpoints.weights_of(model))
         checkpoints.save(output / spec.PREDICTIONS, outcome.outputs)
         scores["model_bytes"] = (output / spec.WEIGHTS).stat().st_size
+        if trial.optimizer_state == "inherit":
+            checkpoints.save(output / spec.WEIGHTS, checkpoints.weights_of(model) | slots_of(model, optimizer))
     return result.model_copy(update=scores)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -23,13 +23,14 @@ class Inheritance:
         layers: by name of each layer that has weights.
         fraction: the share of the trainable parameters in layers that were copied or morphed.
         exact: whether the child begins by computing what its parent computes.
-        averaged: the share of the parent's weights that were the mean of several trials'.
+        extra: what else there is to say, for the row: ``averaged_fraction`` of the parent's weights that were the mean
+            of several trials', ``optimizer_fraction`` of the child's weights whose optimizer state was inherited.
     """
 
     layers: dict[str, Provenance]
     fraction: float
     exact: bool
-    averaged: float = 0.0
+    extra: Mapping[str, float] = field(default_factory=dict)
 
 
 def inherit(

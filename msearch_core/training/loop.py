@@ -110,7 +110,7 @@ class Fit:
     outputs: Outputs | None
 
 
-def make_optimizer(hyperparameters: Mapping[str, Value], steps: int) -> Any:
+def make_optimizer(hyperparameters: Mapping[str, Value], steps: int, warm_up: int = 0) -> Any:
     """A Keras optimizer.
 
     Args:
@@ -118,12 +118,18 @@ def make_optimizer(hyperparameters: Mapping[str, Value], steps: int) -> Any:
             ``decay`` (none, or cosine to zero at the last step) and ``clip_norm`` (of all gradients together; 0 for
             none).
         steps: gradient steps in all.
+        warm_up: over so many of them the learning rate rises from zero to its full height.
 
     Raises:
         KeyError: the optimizer is unknown.
     """
     rate: Any = float(hyperparameters.get("learning_rate", 1e-3))
-    if hyperparameters.get("decay", "none") == "cosine":
+    decays = hyperparameters.get("decay", "none") == "cosine"
+    if warm_up:
+        rate = keras.optimizers.schedules.CosineDecay(
+            0.0, max(1, steps - warm_up), alpha=0.0 if decays else 1.0, warmup_target=rate, warmup_steps=warm_up
+        )
+    elif decays:
         rate = keras.optimizers.schedules.CosineDecay(rate, steps)
     common = {"learning_rate": rate, "global_clipnorm": float(hyperparameters.get("clip_norm", 0.0)) or None}
     makers: dict[str, Callable[[], Any]] = {

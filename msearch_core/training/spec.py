@@ -76,6 +76,8 @@ class TrialSpec(_Record):
         steps: gradient steps in all, those before ``resume`` included.
         data: a folder of prepared data.
         others: those with whose weights the parent's are averaged.
+        optimizer_state: whether the optimizer's moments are inherited too, and kept for the trial's own children.
+        rewarm: the share of the steps over which a trial that inherits warms its learning rate up.
         resume: a checkpoint that an earlier attempt at this trial left.
         threads: how many cores TensorFlow may use.
         time_limit_seconds: training stops then and is evaluated.
@@ -95,6 +97,8 @@ class TrialSpec(_Record):
     objective: str
     parent: Parent | None = None
     others: tuple[Parent, ...] = ()
+    optimizer_state: Literal["fresh", "inherit"] = "fresh"
+    rewarm: float = Field(default=0.0, ge=0, le=1)
     teacher: Teacher | None = None
     resume: str | None = None
     threads: int = Field(default=1, ge=1)

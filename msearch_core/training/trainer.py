@@ -188,6 +188,8 @@ class Trainer:
             objective=self.session.search.objective,
             parent=next(iter(inherited), None),
             others=inherited[1:],
+            optimizer_state=self.session.search.settings.get("optimizer_state") or "fresh",
+            rewarm=self.session.search.settings.get("rewarm") or 0.0,
             teacher=teacher,
             resume=self.artefacts.load_checkpoint(claim, output / "resume.safetensors"),
             threads=self.threads,

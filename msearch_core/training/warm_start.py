@@ -13,20 +13,24 @@ from msearch_core.training import checkpoints
 from msearch_core.training.averaging import Source, average
 from msearch_core.training.build import parts
 from msearch_core.training.inherit import Inheritance, inherit
+from msearch_core.training.slots import PREFIX, inherit_slots
 from msearch_core.training.spec import Parent, TrialSpec
 
 CALIBRATION = 256
 """So many train examples show an inserted batch normalisation what passes through it."""
 
 
-def warm_start(model: Any, space: SearchSpace, trial: TrialSpec, examples: np.ndarray) -> Inheritance | None:
-    """Give a freshly built model the weights that its trial inherits.
+def warm_start(
+    model: Any, optimizer: Any, space: SearchSpace, trial: TrialSpec, examples: np.ndarray
+) -> Inheritance | None:
+    """Give a freshly built model the weights that its trial inherits, and its optimizer what it inherits of them.
 
     The mean of several trials takes the place of the first one's weights, so that all that holds for inheriting from
-    a parent holds for it.
+    a parent holds for it. An optimizer's state is the first one's.
 
     Args:
         model: as ``build_model`` makes it.
+        optimizer: built for the model.
         space: fitted to the problem.
         trial: whose weights are inherited, and how.
         examples: the encoded train split.
@@ -39,12 +43,19 @@ def warm_start(model: Any, space: SearchSpace, trial: TrialSpec, examples: np.nd
     """
     if trial.parent is None:
         return None
-    weights, averaged = average([_source(space, each) for each in (trial.parent, *trial.others)])
+    sources = [_source(space, each) for each in (trial.parent, *trial.others)]
+    weights, averaged = average(sources)
     child, parent = parts(space, trial.architecture), parts(space, trial.parent.architecture)
     found = inherit(model, space, child, parent, weights, np.asarray(examples[:CALIBRATION]), trial.seed)
-    return replace(found, averaged=averaged)
+    extra = {"averaged_fraction": averaged} if trial.others else {}
+    if trial.optimizer_state == "inherit":
+        tensors = checkpoints.load(Path(trial.parent.weights))
+        given = inherit_slots(model, optimizer, space, child, parent, tensors, found.layers)
+        extra["optimizer_fraction"] = given
+    return replace(found, extra=extra)
 
 
 def _source(space: SearchSpace, parent: Parent) -> Source:
-    blocks = parts(space, parent.architecture)[""]
-    return Source(checkpoints.load(Path(parent.weights)), blocks, parent.share)
+    tensors = checkpoints.load(Path(parent.weights))
+    weights = {path: each for path, each in tensors.items() if not path.startswith(PREFIX)}
+    return Source(weights, parts(space, parent.architecture)[""], parent.share)
