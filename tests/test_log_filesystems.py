@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from getpass import getuser
 from pathlib import Path
 from typing import Any
 
@@ -200,7 +201,8 @@ def read_only_log(tmp_path: Path) -> Iterator[TrialLog]:
     log.add_run(run_record())
     log.append(trial(1))
     log.store.create("results/0001-0/0001-000002.parquet", log.store.read("results/0001-0/0001-000001.parquet"))
-    closed = [tmp_path, *tmp_path.parents[:2]]  # those that pytest keeps to the user
+    # Those that pytest keeps to the user, more of them where several processes share the tests.
+    closed = [each for each in (tmp_path, *tmp_path.parents) if f"pytest-of-{getuser()}" in each.parts]
     modes = {path: path.stat().st_mode for path in closed}
     for path in closed:
         path.chmod(0o755)
