@@ -1,6 +1,6 @@
 """What it is worth that a child starts from its parent's weights: ``python -m benchmarks.inheritance``.
 
-For each problem a cold search with a seed of its own fixes a threshold: the best validation score of its first half.
+For each problem three cold searches with seeds of their own fix a threshold: the median of their best validation scores.
 Then searches that differ in nothing but inheritance run with each seed, and told is how many gradient steps of the
 whole search, those of ancestors included since they are trials of it too, pass until any trial first reaches the
 threshold. A cold search that never does counts with all of its steps, which favours it.
@@ -12,6 +12,7 @@ scores tells how far inherited scores order architectures as cold ones do.
 from __future__ import annotations
 
 import argparse
+import statistics
 from pathlib import Path
 from typing import Any
 
@@ -29,20 +30,22 @@ from benchmarks.searches import (
     steps_to,
 )
 
-PILOT = 1000
-"""The seed of the search that fixes the threshold; no other search has it."""
+PILOTS = (1000, 1001, 1002)
+"""The seeds of the searches that fix the threshold; no other search has them."""
 ARMS = {"inherited": "parent", "cold": "none"}
 
 
 def threshold(run: Searches, name: str, problem: Problem) -> float:
-    """The best score of the first half of a cold search."""
-    key = f"{name}-threshold"
-    known = run.known(key)
-    if known is None:
-        options = {**problem.options, "trials": problem.trials, "seed": PILOT, "inheritance": "none"}
-        frame = in_order(run.session(f"{name}-cold-{PILOT}", **options))
-        known = run.remember(key, threshold=float(frame["objective"][: problem.trials // 2].max()))
-    return float(known["threshold"])
+    """What a cold search ends with, at the median."""
+    best = []
+    for seed in PILOTS:
+        key = f"{name}-pilot-{seed}"
+        options = {**problem.options, "trials": problem.trials, "seed": seed, "inheritance": "none"}
+        known = run.known(key) or run.remember(
+            key, best=float(in_order(run.session(key, **options))["objective"].max())
+        )
+        best.append(known["best"])
+    return statistics.median(best)
 
 
 def measure(run: Searches, name: str, problem: Problem, arm: str, seed: int, score: float) -> dict[str, Any]:

@@ -54,12 +54,12 @@ def problems(folder: Path, speech: str | None = None) -> dict[str, Problem]:
     if not table.exists():
         _write_table(table)
     found = {
-        "digits": Problem({"data": "digits", "space": "image", "steps": 100, "batch_size": 32}, trials=24),
-        "table": Problem({"data": str(table), "target": "label", "steps": 100, "batch_size": 32}, trials=24),
+        "digits": Problem({"data": "digits", "space": "image", "steps": 25, "batch_size": 32}, trials=30),
+        "table": Problem({"data": str(table), "target": "label", "steps": 100, "batch_size": 32}, trials=30),
     }
     if speech:
-        options = {"data": f"{speech}/train", "test": f"{speech}/test", "steps": 60, "batch_size": 32}
-        found["speech"] = Problem({**options, "max_flops": 20_000_000}, trials=24)
+        options = {"data": f"{speech}/train", "test": f"{speech}/test", "steps": 30, "batch_size": 32}
+        found["speech"] = Problem({**options, "max_flops": 20_000_000}, trials=30)
     return found
 
 
