@@ -1,8 +1,8 @@
 """What it is worth that a child starts from its parent's weights: ``python -m benchmarks.inheritance``.
 
 For each problem three cold searches with seeds of their own fix a threshold: the median of their best validation
-scores. Then searches that differ in nothing but inheritance run with each seed, and told is how many gradient steps of the
-whole search, those of ancestors included since they are trials of it too, pass until any trial first reaches the
+scores. Then searches that differ in nothing but inheritance run with each seed, and told is how many gradient steps of
+the whole search, those of ancestors included since they are trials of it too, pass until any trial first reaches the
 threshold. A cold search that never does counts with all of its steps, which favours it.
 
 The architectures of each inheriting search are then trained once more from nothing, and the rank correlation of the two
