@@ -16,6 +16,7 @@ from typer.exceptions import TyperException
 
 from msearch_core import operations
 from msearch_core.errors import UserError
+from msearch_core.replay import replay_command
 
 app = typer.Typer(
     name="msearch",
@@ -367,6 +368,7 @@ def algorithms() -> None:
 
 
 operations.register(app)
+app.command("replay")(replay_command)
 
 
 def main() -> None:

@@ -114,25 +114,40 @@ def rejoin(log_url: str, run: str, data: Path | None = None) -> Session:
     Raises:
         UserError: this machine resolves the data or the space to something else than the log has recorded.
     """
-    log = TrialLog(log_url)
+    session = resolve(TrialLog(log_url), run, data)
+    log, search, record = session.log, session.search, session.run
+    found = open_prepared(session.data).fingerprint
+    if found != record.data_fingerprint:
+        raise UserError(
+            f"{record.data['data']} is not the data that run {run} of {log.url} was started on "
+            f"({found} instead of {record.data_fingerprint}); start the search again to use the new data"
+        )
+    if session.space.fingerprint != search.space_fingerprint:
+        raise UserError(
+            f"the space {search.space!r} of this machine is not the one that {log.url} was begun with; "
+            "install the same version, or use another --log"
+        )
+    return session
+
+
+def resolve(log: TrialLog, run: str, data: Path | None = None) -> Session:
+    """A run with the data and the space as this machine finds them, whether or not they are those on record.
+
+    Args:
+        log: the trial database.
+        run: the run's name.
+        data: the prepared data where another process of this machine made it; prepared here if not given.
+
+    Raises:
+        UserError: there is no such run, or its data or space cannot be loaded.
+    """
     search = log.search()
     record = next((each for each in log.runs() if each.run == run), None)
     if record is None:
         raise UserError(f"{log.url} has no run {run!r}; it has {[each.run for each in log.runs()]}")
     data = data or prepare_cached(data_options(record.data), seed=search.split_seed, moved=record.moved)
-    prepared = open_prepared(data)
-    if prepared.fingerprint != record.data_fingerprint:
-        raise UserError(
-            f"{record.data['data']} is not the data that run {run} of {log.url} was started on "
-            f"({prepared.fingerprint} instead of {record.data_fingerprint}); start the search again to use the new data"
-        )
-    space = fitted_space(load_space(search.space), prepared.problem)
-    if space.fingerprint != search.space_fingerprint:
-        raise UserError(
-            f"the space {search.space!r} of this machine is not the one that {log.url} was begun with; "
-            "install the same version, or use another --log"
-        )
-    return Session(log, search, record, data, prepared.problem, space)
+    problem = open_prepared(data).problem
+    return Session(log, search, record, data, problem, fitted_space(load_space(search.space), problem))
 
 
 def versions() -> dict[str, str]:

@@ -2,7 +2,9 @@
 
 One of the best architectures so far is changed in one place: it grows by a block if enough trials have been made to
 allow that depth, or else one of its blocks is replaced. The child keeps its parent's hyperparameters but for at most
-one, and starts from its parent's weights.
+one, and starts from its parent's weights. Some children keep the whole architecture and are trained on from all of
+their parent's weights with one hyperparameter changed, which is the identity mutation of Real et al. (ICML 2017): what
+many small changes would each disturb adds up there.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ def propose(
     random_probability: float = 0.1,
     deepen_probability: float = 0.4,
     tune_probability: float = 0.5,
+    train_on_probability: float = 0.3,
 ) -> Proposal:
     """Mutate one of the best trials; at random while there are too few.
 
@@ -43,6 +46,7 @@ def propose(
         random_probability: share of proposals that ignore the history.
         deepen_probability: share of mutations that add a block, where depth allows.
         tune_probability: share of mutations that also change one hyperparameter.
+        train_on_probability: share of children that keep their parent's architecture.
     """
     beam = best(history, beam_size)
     made = len(history) + len(pending)
@@ -52,7 +56,9 @@ def propose(
     allowed = max(2, space.min_depth) + made // trials_per_depth
     kinds = draw_kinds(len(parent.architecture), allowed, deepen_probability, 0.0, rng)
     under_way = {proposal.architecture for proposal in pending}
-    architecture, mutation = mutate(parent.architecture, kinds, space, rng, under_way)
+    architecture, mutation = parent.architecture, {"change": "none"}
+    if rng.random() >= train_on_probability:
+        architecture, mutation = mutate(parent.architecture, kinds, space, rng, under_way)
     unchanged = architecture == parent.architecture
     hyperparameters, tuned = tune(parent.hyperparameters, space, rng, 1.0 if unchanged else tune_probability)
     return Proposal(architecture, hyperparameters, parents=(parent.uid,), mutation=mutation | tuned)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -26,7 +27,7 @@ from msearch_core.training.loop import (
     make_predict,
     make_train_steps,
 )
-from msearch_core.training.measure import Stopwatch, latency
+from msearch_core.training.measure import Stopwatch, latency, processor
 from msearch_core.training.resume import load_progress, save_progress
 from msearch_core.training.slots import slots_of
 from msearch_core.training.spec import ProgressRecord, TrialResult, TrialSpec
@@ -93,6 +94,7 @@ def train(trial: TrialSpec, signals: Signals, watch: Stopwatch) -> TrialResult:
         progress = Progress()
         if trial.resume:
             progress = load_progress(Path(trial.resume), trial.batch_size, model, optimizer)
+        begun = progress.step
     with watch.timed("data"):
         limit = round(trial.in_memory_mb * 2**20)
         feed = make_feed(training, trial.seed, trial.batch_size, trial.steps, limit)
@@ -115,6 +117,7 @@ def train(trial: TrialSpec, signals: Signals, watch: Stopwatch) -> TrialResult:
         report=lambda so_far: spec.write(
             ProgressRecord(curve=tuple(so_far.curve), parameters=parameters, flops=flops), output / spec.PROGRESS
         ),
+        stop_at=float("inf") if trial.stop_at is None else trial.stop_at,
     )
     outcome = fit(run, progress, signals)
     result = TrialResult(
@@ -127,7 +130,7 @@ def train(trial: TrialSpec, signals: Signals, watch: Stopwatch) -> TrialResult:
         flops=flops,
         inherited_fraction=inheritance.fraction if inheritance else 0.0,
         inheritance=inheritance.layers if inheritance else None,
-        extra=dict(inheritance.extra) or None if inheritance else None,
+        extra={"training": {**_conditions(trial), "resumed_at": begun}, **(inheritance.extra if inheritance else {})},
     )
     if outcome.outputs is None:
         return result
@@ -146,3 +149,12 @@ def train(trial: TrialSpec, signals: Signals, watch: Stopwatch) -> TrialResult:
         if trial.optimizer_state == "inherit":
             checkpoints.save(output / spec.WEIGHTS, checkpoints.weights_of(model) | slots_of(model, optimizer))
     return result.model_copy(update=scores)
+
+
+def _conditions(trial: TrialSpec) -> dict[str, Any]:
+    """What the result depends on, to the last bit, and no other column says."""
+    return {
+        **trial.model_dump(include=set(spec.CONDITIONS)),
+        "gpus": len(tf.config.list_physical_devices("GPU")),
+        "processor": processor(),
+    }

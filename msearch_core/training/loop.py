@@ -80,6 +80,7 @@ class TrainingRun:
         deadline: when training stops, on ``time.monotonic``'s clock.
         timed: a context manager that adds what happens in it to the phase of that name.
         report: is told of the progress after each evaluation.
+        stop_at: after so many steps training ends as if a signal had ended it.
     """
 
     model: Any
@@ -95,6 +96,7 @@ class TrainingRun:
     deadline: float
     timed: Callable[[str], AbstractContextManager[None]]
     report: Callable[[Progress], None] = lambda _: None
+    stop_at: float = math.inf
 
 
 @dataclass(frozen=True)
@@ -234,15 +236,16 @@ def fit(run: TrainingRun, progress: Progress, signals: Signals) -> Fit:
             with run.timed("checkpoint"):
                 run.save()
             return Fit("preempted", None, None)
-        if signals.finish or time.monotonic() > run.deadline:
-            ending, error = "stopped", None if signals.finish else "time limit"
+        told = signals.finish or progress.step >= run.stop_at
+        if told or time.monotonic() > run.deadline:
+            ending, error = "stopped", None if told else "time limit"
             break
         if time.monotonic() > next_save:
             with run.timed("checkpoint"):
                 run.save()
             next_save = time.monotonic() + run.save_seconds
         point = next(each for each in points if each > progress.step)
-        stop = min(point, progress.step + chunk, run.feed.end(progress.step))
+        stop = int(min(point, progress.step + chunk, run.feed.end(progress.step), run.stop_at))
         with run.timed("train"):
             began = time.monotonic()
             batches = run.feed.take(progress.step, stop)

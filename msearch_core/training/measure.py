@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import platform
 import resource
 import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -56,3 +58,12 @@ def peak_megabytes() -> float:
     """The most memory the process ever held, in MB."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (1024**2 if sys.platform == "darwin" else 1024)
+
+
+def processor() -> str:
+    """The processor's model, as far as the system tells: vectors of another width add up in another order."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

@@ -73,6 +73,10 @@ class Rescorer:
         log.seal()
         return rows
 
+    def score(self, model: Outcome) -> Score:
+        """An earlier model's score on the validation split of the run's data. Nothing is put on record."""
+        return self._score((model,), ("validation",))[0][1]
+
     def test(self, uid: str) -> Mapping[str, float]:
         """The fresh test scores of an earlier model. They are reported, and decide nothing."""
         found = [each for each in outcomes(_table(self.session.log), parse_uid(uid).run) if each.uid == uid]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from typing import Any
 
@@ -26,41 +27,46 @@ def make_row(session: Session, claim: Claim, me: Identity, result: TrialResult, 
         measured: further columns.
     """
     proposal, uid = Proposal.from_json(claim.proposal), parse_uid(claim.uid)
-    record: Mapping[str, Any] = result.model_dump(exclude={"status", "members", "extra"})
-    more = {"shares": dict(proposal.shares)} if proposal.shares else {}
-    return Trial(
-        **{
-            "uid": claim.uid,
-            "search": session.search.id,
-            "run": uid.run,
-            "slot": uid.number,
-            "attempt": claim.attempt,
-            "kind": proposal.kind,
-            "status": result.status,
-            "objective_name": session.search.objective,
-            "direction": session.search.direction,
-            "architecture": proposal.architecture,
-            "architecture_hash": architecture_hash(proposal.architecture),
-            "space": session.search.space,
-            "space_fingerprint": session.search.space_fingerprint,
-            "algorithm": proposal.algorithm,
-            "history": claim.history,
-            "redraws": claim.redraws,
-            "mutation": proposal.mutation,
-            "parents": proposal.parents,
-            "teacher": proposal.teacher,
-            "hyperparameters": proposal.hyperparameters,
-            "split_seed": session.search.split_seed,
-            "data_fingerprint": session.run.data_fingerprint,
-            "trainer": me.trainer,
-            "host": me.host,
-            "versions": versions(),
-            "finished_at": datetime.now(UTC),
-            **record,
-            "extra": {**more, **(result.extra or {})} or None,
-            **measured,
-        }
-    )
+    record: Mapping[str, Any] = result.model_dump(exclude={"status", "members"})
+    columns: dict[str, Any] = {
+        "uid": claim.uid,
+        "search": session.search.id,
+        "run": uid.run,
+        "slot": uid.number,
+        "attempt": claim.attempt,
+        "kind": proposal.kind,
+        "status": result.status,
+        "objective_name": session.search.objective,
+        "direction": session.search.direction,
+        "architecture": proposal.architecture,
+        "architecture_hash": architecture_hash(proposal.architecture),
+        "space": session.search.space,
+        "space_fingerprint": session.search.space_fingerprint,
+        "algorithm": proposal.algorithm,
+        "history": claim.history,
+        "redraws": claim.redraws,
+        "mutation": proposal.mutation,
+        "parents": proposal.parents,
+        "teacher": proposal.teacher,
+        "hyperparameters": proposal.hyperparameters,
+        "split_seed": session.search.split_seed,
+        "data_fingerprint": session.run.data_fingerprint,
+        "trainer": me.trainer,
+        "host": me.host,
+        "versions": versions(),
+        "finished_at": datetime.now(UTC),
+        **record,
+        **measured,
+    }
+    unsaid = {name: value for name, value in asdict(proposal).items() if value and columns.get(name) != value}
+    extra = {**(columns.get("extra") or {}), **({"proposal": unsaid} if unsaid else {})}
+    return Trial(**{**columns, "extra": extra or None})
+
+
+def proposal_of(row: Trial) -> Proposal:
+    """The proposal that a row came of: what ``make_row`` was given."""
+    named = {each.name: getattr(row, each.name) for each in fields(Proposal) if getattr(row, each.name, None)}
+    return Proposal.from_json({**named, **(row.extra or {}).get("proposal", {})})
 
 
 def members_of(result: TrialResult, history: Mapping[str, Outcome]) -> dict[str, Any]:

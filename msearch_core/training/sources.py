@@ -12,6 +12,11 @@ from msearch_core.training.artefacts import Artefacts
 from msearch_core.training.spec import Parent
 
 
+def sources_of(proposal: Proposal) -> tuple[str, ...]:
+    """The uids of the trials whose weights a proposal would inherit."""
+    return tuple(proposal.shares) or tuple(proposal.parents[:1])
+
+
 def parents_of(proposal: Proposal, history: Mapping[str, Outcome], settings: Mapping[str, Any]) -> list[Outcome]:
     """The trials whose weights a proposal inherits; the first one says which layer is which.
 
@@ -22,8 +27,7 @@ def parents_of(proposal: Proposal, history: Mapping[str, Outcome], settings: Map
     """
     if settings.get("inheritance") == "none":
         return []
-    uids = tuple(proposal.shares) or proposal.parents[:1]
-    return [history[uid] for uid in uids if uid in history]
+    return [history[uid] for uid in sources_of(proposal) if uid in history]
 
 
 def load_parents(artefacts: Artefacts, proposal: Proposal, parents: list[Outcome], folder: Path) -> tuple[Parent, ...]:

@@ -17,6 +17,8 @@ PREDICTIONS = "predictions.safetensors"
 CHECKPOINT = "checkpoint.safetensors"
 MODEL = "model.keras"
 BUNDLE = "bundle.json"
+CONDITIONS = ("steps", "threads", "in_memory_mb")
+"""Fields of a `TrialSpec` that a result depends on and that are no columns of the row: they go into its ``extra``."""
 
 Status = Literal["completed", "stopped", "diverged", "oom", "failed", "infeasible", "preempted"]
 Model = TypeVar("Model", bound=BaseModel)
@@ -81,6 +83,7 @@ class TrialSpec(_Record):
         resume: a checkpoint that an earlier attempt at this trial left.
         threads: how many cores TensorFlow may use.
         time_limit_seconds: training stops then and is evaluated.
+        stop_at: training stops after so many steps, as if it had been told to, and is evaluated.
         checkpoint_seconds: how often a checkpoint is written.
         in_memory_mb: a train split whose inputs take more is read in pieces while it trains.
         output: an existing folder for the trial's files; ``result.json`` is the last of them.
@@ -103,6 +106,7 @@ class TrialSpec(_Record):
     resume: str | None = None
     threads: int = Field(default=1, ge=1)
     time_limit_seconds: float | None = None
+    stop_at: int | None = Field(default=None, ge=0)
     checkpoint_seconds: float = 30.0
     in_memory_mb: float = 1024.0
     output: str
@@ -139,7 +143,7 @@ class TrialResult(_Record):
     peak_mb: float | None = None
     inherited_fraction: float | None = None
     inheritance: dict[str, Literal["copied", "morphed", "fresh"]] | None = None
-    extra: dict[str, float] | None = None
+    extra: dict[str, Any] | None = None
 
 
 class EnsembleSpec(_Record):

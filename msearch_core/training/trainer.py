@@ -11,8 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
-
 from msearch_core.algorithms.history import Outcome
 from msearch_core.errors import UserError
 from msearch_core.session import Session
@@ -21,6 +19,14 @@ from msearch_core.training import spec
 from msearch_core.training.artefacts import Artefacts
 from msearch_core.training.client import Exit, Job, TrainingHost
 from msearch_core.training.limits import NO_LIMITS, Limits, excess, limits_of
+from msearch_core.training.preparing import (
+    TIME_LIMIT_SECONDS,
+    ensemble_spec,
+    fetch_predictions,
+    fetch_teacher,
+    trial_seed,
+    trial_spec,
+)
 from msearch_core.training.proposing import Proposer
 from msearch_core.training.rows import make_row, members_of
 from msearch_core.training.sources import inherited_steps, load_parents, parents_of
@@ -28,16 +34,12 @@ from msearch_core.training.spec import (
     CountResult,
     CountSpec,
     EnsembleResult,
-    EnsembleSpec,
     ProgressRecord,
-    Teacher,
     TrialResult,
-    TrialSpec,
 )
 from msearch_core.training.stopping import EarlyStopping
 from msearch_core.trial import Trial
 from msearch_core.trial_log import MAX_ATTEMPTS, Claim, Heartbeat, Identity
-from msearch_core.trial_log.layout import parse_uid
 from msearch_core.trial_log.patience import patiently
 
 IDLE_SECONDS = 1.0
@@ -48,8 +50,6 @@ LOOK_SECONDS = 2.0
 """How often to look, in mid-trial, whether the run was stopped; on an object store a fifth as often."""
 HOST_TRIES = 3
 """A trial whose training host dies is not to blame, and is begun again so often."""
-TIME_LIMIT_SECONDS = 3600.0
-"""A trial is ended, evaluated and recorded after this time; well after it, the process is killed."""
 
 
 class Trainer:
@@ -143,7 +143,7 @@ class Trainer:
             result,
             **names,
             **together,
-            seed=self._seed(claim),
+            seed=trial_seed(self.session.search.seed, claim.uid),
             batch_size=batch_size,
             **({} if together else {"cumulative_steps": None if result.steps is None else result.steps + ancestors}),
             wall_seconds=time.monotonic() - began + self._claim_seconds,
@@ -170,31 +170,25 @@ class Trainer:
     def _train(self, claim: Claim, parents: list[Outcome], output: Path, batch_size: int) -> TrialResult:
         shutil.rmtree(output, ignore_errors=True)
         output.mkdir(parents=True)
-        proposal = Proposal.from_json(claim.proposal)
+        search, proposal = self.session.search, Proposal.from_json(claim.proposal)
         try:
-            teacher = self._download_teacher(proposal, output)
+            teacher = fetch_teacher(
+                self.artefacts, search, proposal, self.proposer.history, output, self.scratch / "teachers"
+            )
         except (KeyError, FileNotFoundError) as error:
             return TrialResult(status="failed", error=f"its teacher {proposal.teacher} is gone: {error}")
-        inherited = load_parents(self.artefacts, proposal, parents, output)
-        asked = TrialSpec(
-            uid=claim.uid,
-            space=self.session.search.space,
-            architecture=proposal.architecture,
-            hyperparameters=dict(proposal.hyperparameters),
-            seed=self._seed(claim),
-            steps=int(self.session.search.settings["steps"]),
+        asked = trial_spec(
+            search,
+            proposal,
+            claim.uid,
+            seed=trial_seed(search.seed, claim.uid),
             batch_size=batch_size,
-            data=str(self.session.data),
-            objective=self.session.search.objective,
-            parent=next(iter(inherited), None),
-            others=inherited[1:],
-            optimizer_state=self.session.search.settings.get("optimizer_state") or "fresh",
-            rewarm=self.session.search.settings.get("rewarm") or 0.0,
+            data=self.session.data,
+            output=output,
+            threads=self.threads,
+            parents=load_parents(self.artefacts, proposal, parents, output),
             teacher=teacher,
             resume=self.artefacts.load_checkpoint(claim, output / "resume.safetensors"),
-            threads=self.threads,
-            time_limit_seconds=TIME_LIMIT_SECONDS,
-            output=str(output),
         )
         spec.write(asked, output / "spec.json")
         for _ in range(HOST_TRIES):
@@ -262,19 +256,13 @@ class Trainer:
             return None
         shutil.rmtree(output, ignore_errors=True)
         output.mkdir(parents=True)
-        candidates = {uid: self.proposer.history[uid] for uid in proposal.parents if uid in self.proposer.history}
-        files = {
-            uid: self.artefacts.load(str(each.predictions), output / f"{uid}.safetensors")
-            for uid, each in candidates.items()
-        }
-        asked = EnsembleSpec(
-            uid=claim.uid,
-            predictions={uid: path for uid, path in files.items() if path},
-            combine=self.session.search.settings.get("combine") or "average",
-            data=str(self.session.data),
-            objective=self.session.search.objective,
+        asked = ensemble_spec(
+            self.session.search,
+            claim.uid,
+            fetch_predictions(self.artefacts, proposal.parents, self.proposer.history, output),
+            data=self.session.data,
+            output=output,
             threads=self.threads,
-            output=str(output),
         )
         spec.write(asked, output / "spec.json")
         self.host.start("ensemble", output / "spec.json").wait()
@@ -282,23 +270,6 @@ class Trainer:
             return spec.read(EnsembleResult, output / spec.RESULT)
         except FileNotFoundError:
             return EnsembleResult(status="failed", error="the process ended without a result")
-
-    def _download_teacher(self, proposal: Proposal, output: Path) -> Teacher | None:
-        """The models to learn from.
-
-        Raises:
-            KeyError: the teacher is none of the trials on record.
-            FileNotFoundError: weights are gone; without them it would be another trial.
-        """
-        if proposal.teacher is None:
-            return None
-        kept = self.scratch / "teachers"
-        kept.mkdir(parents=True, exist_ok=True)
-        return Teacher(
-            members=self.artefacts.load_members(self.proposer.history[proposal.teacher], self.proposer.history, output),
-            outputs=str(kept / f"{proposal.teacher}.safetensors"),
-            method=self.session.search.settings.get("distillation") or "cross_entropy",
-        )
 
     def _look(self) -> None:
         """Look beside a trial, which goes on whatever is amiss with the log: the next claim will tell."""
@@ -310,11 +281,6 @@ class Trainer:
         """Compact the log if that is due, while there is nothing else to do."""
         with contextlib.suppress(OSError):
             self.proposer.board.seal_if_due()
-
-    def _seed(self, claim: Claim) -> int:
-        """The trial's own seed: the same for each attempt at it."""
-        uid = parse_uid(claim.uid)
-        return int(np.random.SeedSequence([self.session.search.seed, int(uid.run), uid.number]).generate_state(1)[0])
 
     def _too_large(self, proposal: Proposal) -> str | None:
         allowed = limits_of(self.session.search.settings)

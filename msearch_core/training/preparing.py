@@ -1,0 +1,136 @@
+"""What a training process is asked: from a proposal, and what the log holds of earlier trials, to a spec.
+
+The specs are pure functions of their arguments, so that whoever has the same proposal, seed and files asks the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from msearch_core.algorithms.history import Outcome
+from msearch_core.space import Proposal
+from msearch_core.training.artefacts import Artefacts
+from msearch_core.training.spec import EnsembleSpec, Parent, Teacher, TrialSpec
+from msearch_core.trial_log import SearchRecord
+from msearch_core.trial_log.layout import parse_uid
+
+TIME_LIMIT_SECONDS = 3600.0
+"""A trial is ended, evaluated and recorded after this time; well after it, the process is killed."""
+
+
+def trial_seed(search_seed: int, uid: str) -> int:
+    """A trial's own seed: the same for each attempt at it."""
+    parsed = parse_uid(uid)
+    return int(np.random.SeedSequence([search_seed, int(parsed.run), parsed.number]).generate_state(1)[0])
+
+
+def trial_spec(
+    search: SearchRecord,
+    proposal: Proposal,
+    uid: str,
+    *,
+    seed: int,
+    batch_size: int,
+    data: Path,
+    output: Path,
+    threads: int,
+    parents: Sequence[Parent],
+    teacher: Teacher | None,
+    resume: str | None = None,
+) -> TrialSpec:
+    """What a training process needs to train a proposal.
+
+    Args:
+        search: its space, its objective and how its trials are trained.
+        proposal: what is tried.
+        uid: the trial.
+        seed: as ``trial_seed`` makes it.
+        batch_size: the search's, or half of it where that was too large.
+        data: a folder of prepared data.
+        output: an existing folder for the trial's files.
+        threads: cores to use.
+        parents: whose weights it starts from.
+        teacher: whom it learns from.
+        resume: a local checkpoint of an earlier attempt.
+    """
+    return TrialSpec(
+        uid=uid,
+        space=search.space,
+        architecture=proposal.architecture,
+        hyperparameters=dict(proposal.hyperparameters),
+        seed=seed,
+        steps=int(search.settings["steps"]),
+        batch_size=batch_size,
+        data=str(data),
+        objective=search.objective,
+        parent=next(iter(parents), None),
+        others=tuple(parents[1:]),
+        optimizer_state=search.settings.get("optimizer_state") or "fresh",
+        rewarm=search.settings.get("rewarm") or 0.0,
+        teacher=teacher,
+        resume=resume,
+        threads=threads,
+        time_limit_seconds=TIME_LIMIT_SECONDS,
+        output=str(output),
+    )
+
+
+def ensemble_spec(
+    search: SearchRecord, uid: str, predictions: Mapping[str, str], *, data: Path, output: Path, threads: int
+) -> EnsembleSpec:
+    """What a training process needs to make an ensemble of trials whose validation outputs are local files."""
+    return EnsembleSpec(
+        uid=uid,
+        predictions=dict(predictions),
+        combine=search.settings.get("combine") or "average",
+        data=str(data),
+        objective=search.objective,
+        threads=threads,
+        output=str(output),
+    )
+
+
+def fetch_teacher(
+    artefacts: Artefacts,
+    search: SearchRecord,
+    proposal: Proposal,
+    history: Mapping[str, Outcome],
+    output: Path,
+    kept: Path,
+) -> Teacher | None:
+    """The models to learn from.
+
+    Args:
+        artefacts: of the log.
+        search: how a student is compared with them.
+        proposal: the student.
+        history: the finished trials by uid.
+        output: where the models go.
+        kept: folder of what teachers said, for their next students.
+
+    Raises:
+        KeyError: the teacher is none of the trials on record.
+        FileNotFoundError: weights are gone; without them it would be another trial.
+    """
+    if proposal.teacher is None:
+        return None
+    kept.mkdir(parents=True, exist_ok=True)
+    return Teacher(
+        members=artefacts.load_members(history[proposal.teacher], history, output),
+        outputs=str(kept / f"{proposal.teacher}.safetensors"),
+        method=search.settings.get("distillation") or "cross_entropy",
+    )
+
+
+def fetch_predictions(
+    artefacts: Artefacts, uids: tuple[str, ...], history: Mapping[str, Outcome], output: Path
+) -> dict[str, str]:
+    """By uid a local file of the validation outputs of those trials that have left any."""
+    candidates = {uid: history[uid] for uid in uids if uid in history}
+    files = {
+        uid: artefacts.load(str(each.predictions), output / f"{uid}.safetensors") for uid, each in candidates.items()
+    }
+    return {uid: path for uid, path in files.items() if path}
