@@ -15,12 +15,13 @@ from typing import Any
 
 import pandas as pd
 
+from benchmarks.inheritance import COLD
 from benchmarks.searches import Problem, Searches, history_of, in_order, mean_error, problems, searches
 from msearch_core.algorithms.history import Outcome, best
 
 ARMS: dict[str, dict[str, Any]] = {
     "plain": {},
-    "cold": {"inheritance": "none"},
+    "cold": COLD,
     "random": {"algorithm": "random_search"},
     "asha": {"early_stopping": "asha"},
     "median": {"early_stopping": "median"},

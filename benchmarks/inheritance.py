@@ -1,7 +1,7 @@
 """What it is worth that a child starts from its parent's weights: ``python -m benchmarks.inheritance``.
 
 For each problem three cold searches with seeds of their own fix a threshold: the median of their best validation
-scores. Then searches that differ in nothing but inheritance run with each seed, and told is how many gradient steps of
+scores. Then searches with and without inheritance run with each seed, and told is how many gradient steps of
 the whole search, those of ancestors included since they are trials of it too, pass until any trial first reaches the
 threshold. A cold search that never does counts with all of its steps, which favours it.
 
@@ -32,7 +32,9 @@ from benchmarks.searches import (
 
 PILOTS = (1000, 1001, 1002)
 """The seeds of the searches that fix the threshold; no other search has them."""
-ARMS = {"inherited": "parent", "cold": "none"}
+COLD = {"inheritance": "none", "algorithm_options": {"train_on_probability": 0.0}}
+"""Without inheritance, to train a model on would be to train it again."""
+ARMS: dict[str, dict[str, Any]] = {"inherited": {}, "cold": COLD}
 
 
 def threshold(run: Searches, name: str, problem: Problem) -> float:
@@ -40,7 +42,7 @@ def threshold(run: Searches, name: str, problem: Problem) -> float:
     best = []
     for seed in PILOTS:
         key = f"{name}-pilot-{seed}"
-        options = {**problem.options, "trials": problem.trials, "seed": seed, "inheritance": "none"}
+        options = {**problem.options, "trials": problem.trials, "seed": seed, **COLD}
         known = run.known(key) or run.remember(
             key, best=float(in_order(run.session(key, **options))["objective"].max())
         )
@@ -53,7 +55,7 @@ def measure(run: Searches, name: str, problem: Problem, arm: str, seed: int, sco
     key = f"{name}-{arm}-{seed}"
     if known := run.known(key):
         return known
-    options = {**problem.options, "trials": problem.trials, "seed": seed, "inheritance": ARMS[arm]}
+    options = {**problem.options, "trials": problem.trials, "seed": seed, **ARMS[arm]}
     frame = in_order(run.session(key, **options))
     figures = {
         "steps": steps_to(frame, score),
@@ -70,10 +72,10 @@ def correlate(run: Searches, name: str, problem: Problem, seed: int) -> dict[str
     if known := run.known(key):
         return known
     options = {**problem.options, "seed": seed}
-    session = run.session(f"{name}-inherited-{seed}", **options, trials=problem.trials, inheritance="parent")
+    session = run.session(f"{name}-inherited-{seed}", **options, trials=problem.trials)
     inherited = {each.architecture: each.score for each in history_of(session) if each.score is not None}
     suggest = [list(architecture) for architecture in inherited]
-    again = run.session(f"{name}-again-{seed}", **options, trials=len(suggest), inheritance="none", suggest=suggest)
+    again = run.session(f"{name}-again-{seed}", **options, trials=len(suggest), suggest=suggest, **COLD)
     cold = {each.architecture: each.score for each in history_of(again) if each.score is not None}
     both = [each for each in inherited if each in cold]
     ranks = spearmanr([inherited[each] for each in both], [cold[each] for each in both])

@@ -258,6 +258,10 @@ class TestCoordinateDescent:
             parent, child = history[proposal.parents[0]].architecture, proposal.architecture
             assert proposal.mutation is not None
             changes.add(proposal.mutation["change"])
+            if proposal.mutation["change"] == "train on":
+                assert child == parent
+                assert "hyperparameter" in proposal.mutation
+                continue
             position = proposal.mutation["position"]
             assert child[position] == proposal.mutation["block"]
             rest = child[:position] + child[position + 1 :]
@@ -266,7 +270,7 @@ class TestCoordinateDescent:
             else:
                 assert len(child) == len(parent)
                 assert rest == parent[:position] + parent[position + 1 :]
-        assert changes == {"deepen", "replace"}
+        assert changes == {"deepen", "replace", "train on"}
 
     def test_depth_grows_with_the_number_of_trials(self) -> None:
         shallow = [dataclasses.replace(each, architecture=each.architecture[:1]) for each in history_of(self.space, 60)]

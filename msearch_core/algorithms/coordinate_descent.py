@@ -15,7 +15,7 @@ import numpy as np
 
 from msearch_core.algorithms import random_search
 from msearch_core.algorithms.history import Outcome, best
-from msearch_core.algorithms.mutation import draw_kinds, mutate, tune
+from msearch_core.algorithms.mutation import draw_kinds, mutate, train_on, tune
 from msearch_core.space import Proposal, SearchSpace
 
 
@@ -56,8 +56,9 @@ def propose(
     allowed = max(2, space.min_depth) + made // trials_per_depth
     kinds = draw_kinds(len(parent.architecture), allowed, deepen_probability, 0.0, rng)
     under_way = {proposal.architecture for proposal in pending}
-    architecture, mutation = parent.architecture, {"change": "none"}
-    if rng.random() >= train_on_probability:
+    if rng.random() < train_on_probability:
+        architecture, mutation = parent.architecture, train_on()
+    else:
         architecture, mutation = mutate(parent.architecture, kinds, space, rng, under_way)
     unchanged = architecture == parent.architecture
     hyperparameters, tuned = tune(parent.hyperparameters, space, rng, 1.0 if unchanged else tune_probability)

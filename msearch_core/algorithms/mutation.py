@@ -40,6 +40,11 @@ def mutate(
     return parent, {"change": "none"}
 
 
+def train_on() -> dict[str, Value]:
+    """How a child differs that keeps its parent's architecture on purpose."""
+    return {"change": "train on"}
+
+
 def draw_kinds(length: int, allowed: int, deepen: float, shorten: float, rng: np.random.Generator) -> tuple[str, ...]:
     """The kinds of mutation to try: a longer, a shorter or an equally long child, and the last where others fail.
 
