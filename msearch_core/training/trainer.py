@@ -23,7 +23,7 @@ from msearch_core.training.client import Exit, Job, TrainingHost
 from msearch_core.training.limits import NO_LIMITS, Limits, excess, limits_of
 from msearch_core.training.proposing import Proposer
 from msearch_core.training.rows import make_row, members_of
-from msearch_core.training.sources import inherited_steps, load_parents, parents_of
+from msearch_core.training.sources import inherited_steps, load_base, load_parents, parents_of
 from msearch_core.training.spec import (
     CountResult,
     CountSpec,
@@ -135,7 +135,7 @@ class Trainer:
             names = patiently(lambda: self.artefacts.publish(claim, output))
             looking.result()
         ancestors = inherited_steps(parents) if result.inherited_fraction else 0
-        together = members_of(result, self.proposer.history)
+        together = members_of(claim.uid, proposal, result, self.proposer.history, ancestors)
         row = make_row(
             self.session,
             claim,
@@ -170,11 +170,13 @@ class Trainer:
     def _train(self, claim: Claim, parents: list[Outcome], output: Path, batch_size: int) -> TrialResult:
         shutil.rmtree(output, ignore_errors=True)
         output.mkdir(parents=True)
-        proposal = Proposal.from_json(claim.proposal)
+        proposal, settings = Proposal.from_json(claim.proposal), self.session.search.settings
         try:
             teacher = self._download_teacher(proposal, output)
+            base = load_base(self.artefacts, proposal, self.proposer.history, settings, output)
         except (KeyError, FileNotFoundError) as error:
-            return TrialResult(status="failed", error=f"its teacher {proposal.teacher} is gone: {error}")
+            needed = f"teacher {proposal.teacher}" if proposal.teacher else f"base {proposal.base}"
+            return TrialResult(status="failed", error=f"its {needed} is gone: {error}")
         inherited = load_parents(self.artefacts, proposal, parents, output)
         asked = TrialSpec(
             uid=claim.uid,
@@ -182,15 +184,16 @@ class Trainer:
             architecture=proposal.architecture,
             hyperparameters=dict(proposal.hyperparameters),
             seed=self._seed(claim),
-            steps=int(self.session.search.settings["steps"]),
+            steps=int(settings["steps"]),
             batch_size=batch_size,
             data=str(self.session.data),
             objective=self.session.search.objective,
             parent=next(iter(inherited), None),
             others=inherited[1:],
-            optimizer_state=self.session.search.settings.get("optimizer_state") or "fresh",
-            rewarm=self.session.search.settings.get("rewarm") or 0.0,
+            optimizer_state=settings.get("optimizer_state") or "fresh",
+            rewarm=settings.get("rewarm") or 0.0,
             teacher=teacher,
+            base=base,
             resume=self.artefacts.load_checkpoint(claim, output / "resume.safetensors"),
             threads=self.threads,
             time_limit_seconds=TIME_LIMIT_SECONDS,
@@ -247,7 +250,7 @@ class Trainer:
 
     def _verdict(self, claim: Claim, output: Path) -> str | None:
         """Why the trial should end early, if so."""
-        if self.stopping.rule is None:
+        if self.stopping.rule is None or claim.proposal.get("base"):
             return None
         try:
             progress = spec.read(ProgressRecord, output / spec.PROGRESS)
@@ -258,7 +261,7 @@ class Trainer:
     def _ensemble(self, claim: Claim, output: Path) -> EnsembleResult | None:
         """Make the ensemble that is claimed; ``None`` if it is another kind of trial."""
         proposal = Proposal.from_json(claim.proposal)
-        if proposal.kind != "ensemble":
+        if proposal.kind != "ensemble" or proposal.base:
             return None
         shutil.rmtree(output, ignore_errors=True)
         output.mkdir(parents=True)
