@@ -95,6 +95,9 @@ def search(
         str | None, typer.Option(help="End trials early that fall behind: asha or median.")
     ] = None,
     ensemble_every: Annotated[int | None, typer.Option(help="One trial in so many is an ensemble.")] = None,
+    ensemble_search: Annotated[
+        str | None, typer.Option(help="How ensembles are made: nonadaptive, adaptive, residual or none.")
+    ] = None,
     combine: Annotated[str | None, typer.Option(help="An ensemble's weights: average or learned.")] = None,
     distill_every: Annotated[int | None, typer.Option(help="One trial in so many learns from the best.")] = None,
     distillation: Annotated[
@@ -118,7 +121,7 @@ def search(
     del target, space, trials, minutes, trainers, steps, batch_size, log, name, seed, algorithm, objective, test, group
     del task, task_weight, weight, balance, algorithm_options, max_params, max_flops, max_latency_ms, max_bytes
     del minimize, early_stopping, ensemble_every, combine, distill_every, distillation, inheritance, optimizer_state
-    del rewarm, pool
+    del rewarm, ensemble_search, pool
     given = {
         key: value
         for key, value in context.params.items()

@@ -61,6 +61,11 @@ class SearchConfig(BaseModel):
         None, description="end trials early that fall behind those of all trainers"
     )
     ensemble_every: int | None = Field(None, ge=2, description="one trial in so many is an ensemble of earlier ones")
+    ensemble_search: Literal["none", "nonadaptive", "adaptive", "residual"] | None = Field(
+        None,
+        description="how ensembles come about: nonadaptive (members chosen among trials, the default), adaptive or "
+        "residual (a new tower is trained beside the frozen ones), or none",
+    )
     combine: Literal["average", "learned"] | None = Field(
         None, description="how an ensemble weighs its members: average (the default) or learned"
     )
@@ -113,7 +118,7 @@ class SearchConfig(BaseModel):
         own = {
             "steps", "batch_size", "max_params", "max_flops", "max_latency_ms", "max_bytes", "minimize",
             "early_stopping", "ensemble_every", "combine", "distill_every", "distillation", "inheritance",
-            "optimizer_state", "rewarm",
+            "optimizer_state", "rewarm", "ensemble_search",
         }  # fmt: skip
         return {**self.model_dump(include=own), "algorithm_options": self.algorithm_options or None}
 

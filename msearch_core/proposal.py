@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeAlias
@@ -27,6 +27,8 @@ class Proposal:
         mutation: how it differs from its parent, for a person to read.
         algorithm: the name of the algorithm that made it.
         teacher: uid of the trial or ensemble whose outputs are learned from beside the labels.
+        base: of an ensemble that has an architecture, uid of the trial or ensemble that stays as it is while a tower
+            of that architecture is trained beside it.
         shares: by uid of those parents whose weights are averaged how much each counts; they sum to one. Empty where
             the first parent's alone are inherited.
     """
@@ -38,6 +40,7 @@ class Proposal:
     mutation: Mapping[str, Any] | None = None
     algorithm: str | None = None
     teacher: str | None = None
+    base: str | None = None
     shares: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
@@ -49,8 +52,8 @@ class Proposal:
     @cached_property
     def key(self) -> str:
         """A hash of what is tried; two proposals with one key would be the same trial."""
-        taught = [self.teacher] if self.teacher else []
-        return digest([self.kind, self.architecture, dict(sorted(self.hyperparameters.items())), self.parents, *taught])
+        others = [each for each in (self.teacher, self.base) if each]
+        return digest([self.kind, self.architecture, dict(sorted(self.hyperparameters.items())), self.parents, *others])
 
 
 def architecture_hash(architecture: Sequence[str]) -> str:
@@ -58,6 +61,10 @@ def architecture_hash(architecture: Sequence[str]) -> str:
     return digest(list(architecture))
 
 
-def described(architecture: Sequence[str], members: Iterable[str] = ()) -> str:
-    """An architecture on one line; without one, the trials that an ensemble is made of."""
-    return " > ".join(architecture) or f"ensemble of {', '.join(members)}"
+def described(architecture: Sequence[str], members: Collection[str] = ()) -> str:
+    """An architecture on one line, or the trials that an ensemble is made of, with the tower that it grew by."""
+    together = f"ensemble of {', '.join(members)}"
+    if not architecture:
+        return together
+    blocks = " > ".join(architecture)
+    return f"{blocks} in an {together}" if members else blocks

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +14,10 @@ from hypothesis import strategies as st
 from msearch_core.algorithms.history import Outcome
 from msearch_core.algorithms.inheritance import AVERAGED, with_sources
 from msearch_core.proposal import Proposal
+from msearch_core.training.artefacts import Artefacts
 from msearch_core.training.averaging import Source, average
+from msearch_core.training.sources import inherited_steps, load_parents, parents_of
+from msearch_core.trial_log import TrialLog
 
 BLOCKS = ("dense", "dense")
 KERNELS = ("b0_dense_dense/kernel", "b1_dense_dense/kernel", "head/kernel")
@@ -115,6 +119,7 @@ HISTORY = [
     outcome(7, 0.95, weights=None),
     outcome(8, 0.99, kind="rescore"),
 ]
+BY_UID = {each.uid: each for each in HISTORY}
 CHILD = Proposal(("a", "b", "c"), {"rate": 0.1}, parents=("0001-000001",))
 
 
@@ -154,3 +159,30 @@ class TestSources:
         found = with_sources(crossed, HISTORY, "average")
         assert found.parents[-1] == "0001-000002"
         assert "0001-000002" not in found.shares
+
+
+class TestFetching:
+    """What a trainer brings to its machine for a trial to start from."""
+
+    def test_none_has_parents_and_inherits_nothing(self) -> None:
+        assert parents_of(CHILD, BY_UID, {"inheritance": "none"}) == []
+        assert [each.uid for each in parents_of(CHILD, BY_UID, {})] == ["0001-000001"]
+
+    def test_weights_that_are_gone_are_left_out(self, tmp_path: Path) -> None:
+        artefacts = Artefacts(TrialLog(str(tmp_path / "log")).store)
+        proposal = with_sources(CHILD, HISTORY, "weighted")
+        parents = parents_of(proposal, BY_UID, {"inheritance": "weighted"})
+        assert [each.uid for each in parents] == list(proposal.shares)
+        assert load_parents(artefacts, proposal, parents, tmp_path) == ()
+
+        for uid in ("0001-000003", "0001-000005"):
+            (tmp_path / "log/weights").mkdir(parents=True, exist_ok=True)
+            (tmp_path / f"log/weights/{uid}").write_bytes(b"tensors")
+        first, second = load_parents(artefacts, proposal, parents, tmp_path)
+        assert first.architecture == ("a", "c")
+        assert (first.share, second.share) == pytest.approx((1 / 3.5, 2 / 3.5))
+
+    def test_the_longest_line_counts(self) -> None:
+        longer = [dataclasses.replace(HISTORY[0], cumulative_steps=steps) for steps in (500, 1500, 1000)]
+        assert inherited_steps(longer) == 1500
+        assert inherited_steps([]) == 0

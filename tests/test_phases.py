@@ -5,8 +5,8 @@ import dataclasses
 import pytest
 
 from msearch_core.algorithms.history import Outcome
-from msearch_core.algorithms.phases import CANDIDATES, ensemble, special, student
-from msearch_core.proposal import Proposal
+from msearch_core.algorithms.phases import CANDIDATES, LARGEST, ensemble, grows, special, student, tower
+from msearch_core.proposal import Proposal, described
 
 
 def outcome(slot: int, score: float | None, kind: str = "search") -> Outcome:
@@ -71,3 +71,45 @@ def test_a_student_does_not_start_from_its_own_teacher() -> None:
     assert (by_ensemble.teacher, by_ensemble.parents) == ("0001-000009", ("0001-000002",))
     assert taught.key != proposal.key != by_ensemble.key
     assert Proposal.from_json(dataclasses.asdict(taught)).key == taught.key
+
+
+@pytest.mark.parametrize(
+    ("settings", "ensembles", "by_towers"),
+    [
+        ({"ensemble_search": "residual"}, [5, 10], True),
+        ({"ensemble_search": "adaptive", "ensemble_every": 4}, [4, 8], True),
+        ({"ensemble_search": "nonadaptive", "ensemble_every": 4}, [4, 8], False),
+        ({"ensemble_every": 4}, [4, 8], False),
+        ({"ensemble_search": "none", "ensemble_every": 4}, [], False),
+    ],
+)
+def test_how_ensembles_come_about(settings: dict[str, object], ensembles: list[int], by_towers: bool) -> None:
+    assert [slot for slot in range(1, 11) if special(slot, SINGLES, [], settings) == "ensemble"] == ensembles
+    assert grows(settings) == by_towers
+
+
+def grown(slot: int, score: float, members: int) -> Outcome:
+    shares = {f"0001-{member:06d}": 1.0 for member in range(2, 2 + members)}
+    return dataclasses.replace(outcome(slot, score, "ensemble"), members=shares, adds="logits")
+
+
+def test_a_tower_stands_beside_the_best_and_starts_from_none_that_it_stands_beside() -> None:
+    proposal = Proposal(("b",), {"rate": 0.1}, parents=("0001-000004",), algorithm="x")
+    beside = tower(proposal, SINGLES, [])
+    assert (beside.kind, beside.base, beside.parents) == ("ensemble", "0001-000002", ("0001-000004",))
+    assert (beside.architecture, beside.algorithm) == (("b",), "x")
+    assert Proposal.from_json(dataclasses.asdict(beside)) == beside
+    assert beside.key != proposal.key
+
+    larger = tower(proposal, SINGLES, [grown(9, 0.8, 3)])
+    assert (larger.base, larger.parents) == ("0001-000009", ())
+    assert larger.key != beside.key
+    assert tower(proposal, SINGLES, [grown(9, 0.8, LARGEST)]).base == "0001-000002"
+    unusable = [dataclasses.replace(each, weights=None) for each in SINGLES]
+    assert tower(proposal, unusable, []) == proposal
+
+
+def test_a_grown_ensemble_is_described_by_its_tower_and_its_members() -> None:
+    assert described(("a", "b")) == "a > b"
+    assert described((), {"x": 0.5, "y": 0.5}) == "ensemble of x, y"
+    assert described(("a", "b"), {"x": 1.0, "y": 1.0}) == "a > b in an ensemble of x, y"

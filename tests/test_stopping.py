@@ -70,6 +70,11 @@ def test_trials_under_way_are_compared_with_each_other(log: TrialLog) -> None:
     assert second.verdict(claim(6), reached(0.3)) is not None
 
 
+def test_an_ensemble_is_no_peer(log: TrialLog) -> None:
+    ensembles = [dataclasses.replace(each, kind="ensemble") for each in GOOD]
+    assert stopping(log, ensembles, early_stopping="asha").verdict(claim(9), reached(0.5)) is None
+
+
 def test_the_second_rung_is_compared_with_second_rungs(log: TrialLog) -> None:
     late = [finished(slot, 0.1, 0.2, 0.9 + slot / 1000) for slot in range(1, 7)]
     rule = stopping(log, late, early_stopping="asha")

@@ -52,6 +52,7 @@ class Outcome:
         predictions: path of the validation outputs in the log.
         curve: the objective at evenly spaced steps, in its own sign.
         members: of an ensemble, the shares of the trials that it is made of, by uid.
+        adds: what of the members is added up by these shares, what they say in the end or logits.
     """
 
     uid: str
@@ -69,6 +70,7 @@ class Outcome:
     predictions: str | None = None
     curve: tuple[float, ...] = ()
     members: Mapping[str, float] = field(default_factory=dict)
+    adds: Literal["outputs", "logits"] = "outputs"
 
 
 def outcomes(table: pa.Table, run: str) -> list[Outcome]:
@@ -86,6 +88,7 @@ def _outcome(row: Mapping[str, Any]) -> Outcome:
     sign = -1.0 if row["direction"] == "min" else 1.0
     usable = row["objective"] is not None and row["status"] in ("completed", "stopped")
     metrics = json.loads(row["metrics"] or "{}")
+    made_of = json.loads(row["mutation"] or "{}") if row["kind"] == "ensemble" else {}
     loss = next((metrics[name] for name in LOSSES if metrics.get(name) is not None), float("inf"))
     return Outcome(
         uid=row["uid"],
@@ -99,7 +102,8 @@ def _outcome(row: Mapping[str, Any]) -> Outcome:
         kind=row["kind"],
         predictions=row["predictions"],
         curve=tuple(row["curve"] or ()),
-        members=json.loads(row["mutation"] or "{}").get("members", {}) if row["kind"] == "ensemble" else {},
+        members=made_of.get("members", {}),
+        adds=made_of.get("adds", "outputs"),
     )
 
 

@@ -88,7 +88,8 @@ class Artefacts:
         for uid, share in shares.items():
             path = folder / f"{uid}.safetensors"
             path.write_bytes(self._store.read(str(history[uid].weights)))
-            members.append(Member(weights=str(path), architecture=history[uid].architecture, share=share))
+            architecture = history[uid].architecture
+            members.append(Member(weights=str(path), architecture=architecture, share=share, adds=trial.adds))
         return tuple(members)
 
     def load(self, name: str, path: Path) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,13 @@ def load(path: Path) -> dict[str, np.ndarray]:
 
     tensors: dict[str, np.ndarray] = load_file(path)
     return tensors
+
+
+def load_or_make(path: Path, make: Callable[[], Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """Read a file's tensors; whoever needs them first makes them and keeps them there."""
+    if not path.exists():
+        save(path, make())
+    return load(path)
 
 
 def load_state(path: Path) -> dict[str, Any]:

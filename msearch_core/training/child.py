@@ -18,6 +18,7 @@ from msearch_core.training import checkpoints, spec
 from msearch_core.training.build import build_model, count_flops, count_parameters
 from msearch_core.training.distillation import make_distillation_loss, teacher_outputs, with_teacher
 from msearch_core.training.feed import make_feed
+from msearch_core.training.growing import grow
 from msearch_core.training.loop import (
     Progress,
     Signals,
@@ -86,14 +87,23 @@ def train(trial: TrialSpec, signals: Signals, watch: Stopwatch) -> TrialResult:
             training = with_teacher(training, teacher_outputs(trial.teacher, problem, space, training.x))
             smoothing = float(trial.hyperparameters.get("label_smoothing", 0.0))
             loss_of = make_distillation_loss(problem, trial.teacher.method, label_smoothing=smoothing)
+    learner, growth = model, None
+    if trial.base:
+        with watch.timed("base"):
+            smoothing = float(trial.hyperparameters.get("label_smoothing", 0.0))
+            splits = {"train": training, "validation": validation}
+            growth = grow(trial.base, model, problem, space, splits, smoothing)
+            learner, training, loss_of = growth.model, growth.train, growth.loss
     with watch.timed("trace"):
-        train_steps = make_train_steps(model, optimizer, problem, training, trial.hyperparameters, loss_of)
+        train_steps = make_train_steps(learner, optimizer, problem, training, trial.hyperparameters, loss_of)
         train_steps.get_concrete_function()
     with watch.timed("warm_start"):
         inheritance = warm_start(model, optimizer, space, trial, training.x)
+        if growth:
+            growth.begin()
         progress = Progress()
         if trial.resume:
-            progress = load_progress(Path(trial.resume), trial.batch_size, model, optimizer)
+            progress = load_progress(Path(trial.resume), trial.batch_size, learner, optimizer)
         begun = progress.step
     with watch.timed("data"):
         limit = round(trial.in_memory_mb * 2**20)
@@ -102,15 +112,15 @@ def train(trial: TrialSpec, signals: Signals, watch: Stopwatch) -> TrialResult:
     predict = make_predict(model, problem, training.x.dtype)
     parameters, flops = count_parameters(model), count_flops(model)
     run = TrainingRun(
-        model=model,
+        model=learner,
         train_steps=train_steps,
-        predict=predict,
+        predict=growth.predict if growth else predict,
         feed=feed,
         problem=problem,
         validation=validation,
         objective=objective,
         steps=trial.steps,
-        save=lambda: save_progress(output / spec.CHECKPOINT, trial.batch_size, model, optimizer, progress),
+        save=lambda: save_progress(output / spec.CHECKPOINT, trial.batch_size, learner, optimizer, progress),
         save_seconds=trial.checkpoint_seconds,
         deadline=watch.began + (trial.time_limit_seconds or float("inf")),
         timed=watch.timed,
@@ -140,6 +150,7 @@ def train(trial: TrialSpec, signals: Signals, watch: Stopwatch) -> TrialResult:
             "objective": objective.score(y, outcome.outputs, weight),
             "objective_se": objective.standard_error(y, outcome.outputs, weight),
             "metrics": spec.finite(evaluate(problem, y, outcome.outputs, weight)),
+            "mixture": growth.mixture if growth else None,
             "latency_ms": latency(predict, validation.x[:1]),
         }
     with watch.timed("checkpoint"):

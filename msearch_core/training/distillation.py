@@ -55,11 +55,11 @@ def teacher_outputs(teacher: Teacher, problem: Problem, space: SearchSpace, x: n
     Raises:
         OSError: a model's weights are not there.
     """
-    path = Path(teacher.outputs)
-    if not path.exists():
-        model = load_members(problem, space, teacher.members)
-        checkpoints.save(path, make_predict(model, problem, x.dtype)(x))
-    return checkpoints.load(path)
+
+    def compute() -> dict[str, np.ndarray]:
+        return make_predict(load_members(problem, space, teacher.members), problem, x.dtype)(x)
+
+    return checkpoints.load_or_make(Path(teacher.outputs), compute)
 
 
 def make_distillation_loss(

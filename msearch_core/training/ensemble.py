@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import keras
 
@@ -29,20 +29,24 @@ def load_members(problem: Problem, space: SearchSpace, members: Sequence[Member]
         # Some of Keras' augmentations act whenever they are not told otherwise.
         models.append(build_model(problem, space, member.architecture, {}))
         checkpoints.assign_weights(models[-1], checkpoints.load(Path(member.weights)))
-    return build_ensemble(problem, models, [member.share for member in members])
+    return build_ensemble(problem, models, [member.share for member in members], members[0].adds)
 
 
-def build_ensemble(problem: Problem, models: Sequence[Any], weights: Sequence[float]) -> Any:
-    """One model that says the weighted mean of what several say.
+def build_ensemble(
+    problem: Problem, models: Sequence[Any], weights: Sequence[float], adds: Literal["outputs", "logits"] = "outputs"
+) -> Any:
+    """One model that says the weighted mean, or sum, of what several say.
 
-    Probabilities and numbers are averaged, not logits, since that is what the members were chosen by; the mean is
-    turned back into logits, so that an ensemble stands wherever a single model does.
+    Of members that were chosen, probabilities and numbers are averaged, since that is what they were chosen by; the
+    mean is turned back into logits, so that an ensemble stands wherever a single model does. Members that were trained
+    one beside the other add up their logits, as they did in training.
 
     Args:
         problem: the targets.
         models: as ``build_model`` makes them, on the same encoded input. Their weights are shared, not copied, and are
             frozen here.
-        weights: of the models, which sum to one.
+        weights: of the models; of outputs they sum to one.
+        adds: what of the models is added up.
 
     Returns:
         A ``keras.Model`` with the input and the outputs of ``build_model``'s. A single model is returned as it is.
@@ -54,8 +58,23 @@ def build_ensemble(problem: Problem, models: Sequence[Any], weights: Sequence[fl
     for number, model in enumerate(models):
         model.name, model.trainable = f"member{number}", False
         said.append(model(inputs))
-    outputs = {target.name: _mean([each[target.name] for each in said], weights, target) for target in problem.targets}
+    combine = _mean if adds == "outputs" else add_up
+    outputs = {
+        target.name: combine([each[target.name] for each in said], weights, target) for target in problem.targets
+    }
     return keras.Model(inputs, outputs, name="ensemble")
+
+
+def add_up(logits: Sequence[Any], weights: Sequence[Any], target: Target) -> Any:
+    """The weighted sum of logits; numbers are added up as deviations from the target's mean.
+
+    Args:
+        logits: as ``build_model``'s models say them, tensors of Keras or TensorFlow.
+        weights: numbers, or scalar tensors.
+        target: what they are of.
+    """
+    total = sum(weight * (each - target.mean) for weight, each in zip(weights, logits, strict=True))
+    return total + target.mean
 
 
 def _mean(outputs: Sequence[Any], weights: Sequence[float], target: Target) -> Any:

@@ -194,18 +194,29 @@ def make_train_steps(
     return train_steps
 
 
-def make_predict(model: Any, problem: Problem, dtype: Any) -> Callable[[np.ndarray], Outputs]:
+def as_outputs(problem: Problem, logits: Mapping[str, Any]) -> dict[str, Any]:
+    """Probabilities, or numbers without their last axis, from what a model says, by target."""
+    heads = {"classification": tf.nn.softmax, "multilabel": tf.sigmoid, "regression": lambda numbers: numbers[..., 0]}
+    return {target.name: heads[target.task](logits[target.name]) for target in problem.targets}
+
+
+def make_predict(model: Any, problem: Problem, dtype: Any, *, logits: bool = False) -> Callable[[np.ndarray], Outputs]:
     """A function from encoded examples to outputs by target, ``float32``.
 
     Probabilities ``(examples, labels)`` or numbers ``(examples,)``; ``(examples, time, labels)`` or
     ``(examples, time)`` where each step has a target.
+
+    Args:
+        model: as ``build_model`` makes it.
+        problem: the targets.
+        dtype: of the encoded examples.
+        logits: leave what the model says as it is, ``(examples, labels)`` or ``(examples, 1)``.
     """
-    heads = {"classification": tf.nn.softmax, "multilabel": tf.sigmoid, "regression": lambda numbers: numbers[..., 0]}
 
     @tf.function(input_signature=[tf.TensorSpec((None, *problem.input_shape), dtype)])  # type: ignore[untyped-decorator]
     def predict(x: Any) -> Any:
         outputs = model(tf.cast(x, tf.float32), training=False)
-        return {target.name: heads[target.task](outputs[target.name]) for target in problem.targets}
+        return outputs if logits else as_outputs(problem, outputs)
 
     size = min(PREDICTION_BATCH, max(1, PREDICTION_BYTES // (4 * math.prod(problem.input_shape))))
 

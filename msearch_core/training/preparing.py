@@ -13,7 +13,7 @@ import numpy as np
 from msearch_core.algorithms.history import Outcome
 from msearch_core.space import Proposal
 from msearch_core.training.artefacts import Artefacts
-from msearch_core.training.spec import EnsembleSpec, Parent, Teacher, TrialSpec
+from msearch_core.training.spec import Base, EnsembleSpec, Parent, Teacher, TrialSpec
 from msearch_core.trial_log import SearchRecord
 from msearch_core.trial_log.layout import parse_uid
 
@@ -39,6 +39,7 @@ def trial_spec(
     threads: int,
     parents: Sequence[Parent],
     teacher: Teacher | None,
+    base: Base | None = None,
     resume: str | None = None,
 ) -> TrialSpec:
     """What a training process needs to train a proposal.
@@ -54,6 +55,7 @@ def trial_spec(
         threads: cores to use.
         parents: whose weights it starts from.
         teacher: whom it learns from.
+        base: the frozen models beside which it is trained as a tower.
         resume: a local checkpoint of an earlier attempt.
     """
     return TrialSpec(
@@ -71,6 +73,7 @@ def trial_spec(
         optimizer_state=search.settings.get("optimizer_state") or "fresh",
         rewarm=search.settings.get("rewarm") or 0.0,
         teacher=teacher,
+        base=base,
         resume=resume,
         threads=threads,
         time_limit_seconds=TIME_LIMIT_SECONDS,

@@ -127,13 +127,17 @@ class Proposer:
         under_way = [Proposal.from_json(claim.proposal) for claim in self.board.pending()]
         pending = [each for each in under_way if each.architecture]
         kind = phases.special(slot, self._in_order, self._ensembles, settings)
-        if kind == "ensemble":
+        if kind == "ensemble" and not phases.grows(settings):
             yield phases.ensemble(self._in_order)
+            kind = "search"
         while True:
             proposal = dataclasses.replace(propose(history, pending, space, rng), algorithm=name)
             if kind == "distill":
                 proposal = phases.student(proposal, self._in_order, self._ensembles)
-            yield with_sources(proposal, self._in_order, settings.get("inheritance"))
+            if kind == "ensemble":
+                yield phases.tower(proposal, self._in_order, self._ensembles)
+            else:
+                yield with_sources(proposal, self._in_order, settings.get("inheritance"))
 
     def _claim(self, slot: int, attempt: int = 1) -> Claim | None:
         uid = self.board.uid(slot)
@@ -166,7 +170,7 @@ class Proposer:
 
     def _why_not(self, uid: str, proposal: Proposal) -> str | None:
         reason = None
-        if proposal.kind != "ensemble":
+        if proposal.architecture:
             reason = self.session.space.why_invalid(proposal.architecture) or self.refusal(proposal)
         if reason is None and not take_key(self.board.store, self.session.run.run, uid, proposal.key):
             return "it was tried before"

@@ -19,7 +19,7 @@ from msearch_core.training.client import TrainingHost
 from msearch_core.training.preparing import ensemble_spec, fetch_predictions, fetch_teacher, trial_spec
 from msearch_core.training.rescoring import Rescorer
 from msearch_core.training.rows import proposal_of
-from msearch_core.training.sources import load_parents, parents_of, sources_of
+from msearch_core.training.sources import load_base, load_parents, parents_of, sources_of
 from msearch_core.training.spec import EnsembleResult, TrialResult
 from msearch_core.trial import SCHEMA, Trial, from_table
 from msearch_core.trial_log import TrialLog
@@ -131,11 +131,11 @@ class Replayer:
     def _made_from(self, row: Trial) -> list[str]:
         """The trials whose weights or outputs one starts from."""
         proposal = proposal_of(row)
-        if row.kind == "ensemble":
+        if chosen(row):
             return list(proposal.parents)
         started_from = sources_of(proposal) if row.inheritance is not None else ()
-        teachers = (proposal.teacher,) if proposal.teacher else ()
-        return [model for uid in (*started_from, *teachers) for model in self._models(uid)]
+        needed = (*started_from, *(each for each in (proposal.teacher, proposal.base) if each))
+        return [model for uid in needed for model in self._models(uid)]
 
     def _models(self, uid: str) -> list[str]:
         """The trials that trained what a trial is made of: itself, an ensemble's members, the one scored again."""
@@ -157,21 +157,22 @@ class Replayer:
         output.mkdir(parents=True, exist_ok=True)
         if row.kind == "rescore":
             return self._rescore(row), output
-        if row.kind == "ensemble":
+        if chosen(row):
             return self._ensemble(row, artefacts, output), output
         return self._train(row, artefacts, output), output
 
     def _train(self, row: Trial, artefacts: Artefacts, output: Path) -> TrialResult:
         session, proposal, history = self.session(row.uid), proposal_of(row), self._history(row.uid)
+        settings = session.search.settings
         parents = parents_of(proposal, history, session.search.settings) if row.inheritance is not None else []
         found = load_parents(artefacts, proposal, parents, output)
         if row.inheritance is not None and len(found) < len(sources_of(proposal)):
             raise _gone(row.uid, f"weights of {', '.join(sources_of(proposal))}")
         try:
             teacher = fetch_teacher(artefacts, session.search, proposal, history, output, output)
+            base = load_base(artefacts, proposal, history, settings, output)
         except (KeyError, FileNotFoundError) as error:
-            raise _gone(row.uid, f"its teacher {proposal.teacher}") from error
-        settings = session.search.settings
+            raise _gone(row.uid, f"the weights of {proposal.teacher or proposal.base}") from error
         asked = trial_spec(
             session.search,
             proposal,
@@ -183,6 +184,7 @@ class Replayer:
             threads=self.threads(row),
             parents=found,
             teacher=teacher,
+            base=base,
         )
         recorded = {name: value for name, value in conditions(row).items() if name in spec.CONDITIONS}
         exactly = {
@@ -226,6 +228,11 @@ class Replayer:
             metrics=score.metrics.get("validation"),
             steps=0,
         )
+
+
+def chosen(row: Trial) -> bool:
+    """Whether a trial is an ensemble whose members were chosen, so that nothing was trained."""
+    return row.kind == "ensemble" and proposal_of(row).base is None
 
 
 def conditions(row: Trial) -> dict[str, Any]:

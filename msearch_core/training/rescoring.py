@@ -130,6 +130,8 @@ class Rescorer:
         search, run = self.session.search, self.session.run
         metrics = score.metrics.get("validation", {})
         objective = score.objective.get("validation")
+        # The tower that an ensemble grew by is no model by itself, and nothing to train on.
+        architecture, weights = ((), None) if model.members else (model.architecture, model.weights)
         return Trial(
             uid=uid,
             search=search.id,
@@ -143,8 +145,8 @@ class Rescorer:
             objective_name=search.objective,
             direction=search.direction,
             metrics=metrics or None,
-            architecture=model.architecture,
-            architecture_hash=architecture_hash(model.architecture),
+            architecture=architecture,
+            architecture_hash=architecture_hash(architecture),
             space=search.space,
             space_fingerprint=search.space_fingerprint,
             algorithm="refresh",
@@ -155,7 +157,7 @@ class Rescorer:
             cumulative_steps=model.cumulative_steps,
             inherited_fraction=1.0,
             parameters=model.parameters,
-            weights=model.weights,
+            weights=weights,
             data_fingerprint=run.data_fingerprint,
             trainer=me.trainer,
             host=me.host,
@@ -172,7 +174,8 @@ def earlier_best(log: TrialLog, table: pa.Table, run: str, keep: int) -> list[Ou
     earlier = [each.run for each in log.winners() if each.run < run]
     if not earlier:
         return []
-    trained = [each for each in outcomes(table, max(earlier)) if each.weights and each.kind != "rescore"]
+    kinds = ("rescore", "ensemble")
+    trained = [each for each in outcomes(table, max(earlier)) if each.weights and each.kind not in kinds]
     found = best(trained, keep)
     used = log.productions()
     if used and used[-1].uid not in {each.uid for each in found}:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from typing import Any
@@ -14,6 +14,9 @@ from msearch_core.training.spec import EnsembleResult, TrialResult
 from msearch_core.trial import Trial
 from msearch_core.trial_log import Claim, Identity
 from msearch_core.trial_log.layout import parse_uid
+
+TOGETHER = ("parameters", "flops", "model_bytes", "latency_ms", "cumulative_steps")
+"""What the members of an ensemble cost together."""
 
 
 def make_row(session: Session, claim: Claim, me: Identity, result: TrialResult, **measured: Any) -> Trial:
@@ -27,7 +30,7 @@ def make_row(session: Session, claim: Claim, me: Identity, result: TrialResult, 
         measured: further columns.
     """
     proposal, uid = Proposal.from_json(claim.proposal), parse_uid(claim.uid)
-    record: Mapping[str, Any] = result.model_dump(exclude={"status", "members"})
+    record: Mapping[str, Any] = result.model_dump(exclude={"status", "members", "mixture"})
     columns: dict[str, Any] = {
         "uid": claim.uid,
         "search": session.search.id,
@@ -69,22 +72,40 @@ def proposal_of(row: Trial) -> Proposal:
     return Proposal.from_json({**named, **(row.extra or {}).get("proposal", {})})
 
 
-def members_of(result: TrialResult, history: Mapping[str, Outcome]) -> dict[str, Any]:
+def members_of(
+    uid: str, proposal: Proposal, result: TrialResult, history: Mapping[str, Outcome], ancestors: int = 0
+) -> dict[str, Any]:
     """The columns in which an ensemble differs from a model by itself: what it is made of, and their costs together.
 
     Args:
-        result: what came of the trial.
+        uid: the trial.
+        proposal: what was tried.
+        result: what came of it.
         history: the finished trials by uid.
+        ancestors: the gradient steps that went into what a tower has inherited.
 
     Returns:
         Empty unless the result is an ensemble's.
     """
-    if not isinstance(result, EnsembleResult) or not result.members:
-        return {}
-    members = [history[uid] for uid in result.members]
-    together = ("parameters", "flops", "model_bytes", "latency_ms", "cumulative_steps")
-    return {
-        "parents": tuple(result.members),
-        "mutation": {"members": result.members},
-        **{column: sum(getattr(each, column) or 0 for each in members) for column in together},
-    }
+    if isinstance(result, EnsembleResult) and result.members:
+        members = [history[each] for each in result.members]
+        made_of: dict[str, Any] = {"members": result.members}
+        return {"parents": tuple(result.members), "mutation": made_of, **_together(members)}
+    if result.mixture and proposal.base:
+        base = history[proposal.base]
+        shares = base.members or {base.uid: 1.0}
+        frozen, own = result.mixture
+        made_of = {"members": {**{each: frozen * share for each, share in shares.items()}, uid: own}, "adds": "logits"}
+        costs = {"cumulative_steps": ancestors + (result.steps or 0), **result.model_dump(include=set(TOGETHER))}
+        return {
+            "parents": tuple(dict.fromkeys([*proposal.parents, *shares])),
+            "mutation": {**(proposal.mutation or {}), **made_of},
+            **_together([history[each] for each in shares], costs),
+        }
+    return {}
+
+
+def _together(members: Sequence[Outcome], tower: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """What several models cost, and with them a tower that has just been trained."""
+    own = tower or {}
+    return {column: sum(getattr(each, column) or 0 for each in members) + (own.get(column) or 0) for column in TOGETHER}

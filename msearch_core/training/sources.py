@@ -9,7 +9,7 @@ from typing import Any
 from msearch_core.algorithms.history import Outcome
 from msearch_core.space import Proposal
 from msearch_core.training.artefacts import Artefacts
-from msearch_core.training.spec import Parent
+from msearch_core.training.spec import Base, Parent
 
 
 def sources_of(proposal: Proposal) -> tuple[str, ...]:
@@ -39,6 +39,32 @@ def load_parents(artefacts: Artefacts, proposal: Proposal, parents: list[Outcome
             share = proposal.shares.get(each.uid, 1.0)
             found.append(Parent(weights=path, architecture=each.architecture, share=share))
     return tuple(found)
+
+
+def load_base(
+    artefacts: Artefacts,
+    proposal: Proposal,
+    history: Mapping[str, Outcome],
+    settings: Mapping[str, Any],
+    folder: Path,
+) -> Base | None:
+    """Fetch the frozen models beside which a proposal's tower is trained; ``None`` if there are none.
+
+    What they say is kept in the folder above the trial's own, for towers to come.
+
+    Raises:
+        KeyError: the base is none of the trials on record.
+        FileNotFoundError: weights are gone; without them it would be another trial.
+    """
+    if proposal.base is None:
+        return None
+    kept = folder.parent / "bases"
+    kept.mkdir(parents=True, exist_ok=True)
+    return Base(
+        members=artefacts.load_members(history[proposal.base], history, folder),
+        outputs=str(kept / f"{proposal.base}.safetensors"),
+        growth=settings["ensemble_search"],
+    )
 
 
 def inherited_steps(parents: list[Outcome]) -> int:

@@ -48,12 +48,14 @@ class Member(_Record):
     Attributes:
         weights: a local safetensors file.
         architecture: the blocks it was trained with.
-        share: its weight in the mean.
+        share: its weight in the mean or the sum.
+        adds: what of the members is added up: what they say in the end, or logits.
     """
 
     weights: str
     architecture: tuple[str, ...]
-    share: float = Field(default=1.0, ge=0)
+    share: float = 1.0
+    adds: Literal["outputs", "logits"] = "outputs"
 
 
 class Teacher(_Record):
@@ -68,6 +70,20 @@ class Teacher(_Record):
     members: tuple[Member, ...]
     outputs: str
     method: Literal["logits", "probabilities", "cross_entropy", "balanced"]
+
+
+class Base(_Record):
+    """The frozen models beside which a tower is trained.
+
+    Attributes:
+        members: the models.
+        outputs: a local file for what they say of the train and validation splits; made by whoever needs it first.
+        growth: how the tower begins and whether the weights of the sum are learned (`msearch_core.training.growing`).
+    """
+
+    members: tuple[Member, ...]
+    outputs: str
+    growth: Literal["adaptive", "residual"]
 
 
 class TrialSpec(_Record):
@@ -103,6 +119,7 @@ class TrialSpec(_Record):
     optimizer_state: Literal["fresh", "inherit"] = "fresh"
     rewarm: float = Field(default=0.0, ge=0, le=1)
     teacher: Teacher | None = None
+    base: Base | None = None
     resume: str | None = None
     threads: int = Field(default=1, ge=1)
     time_limit_seconds: float | None = None
@@ -124,6 +141,7 @@ class TrialResult(_Record):
     """What came of a trial; the names are those of the trial database's row.
 
     ``preempted`` alone is no row's status: the trial left ``checkpoint.safetensors`` for its next attempt.
+    ``mixture`` is no column: by what the logits of frozen models and those of the tower trained beside them count.
     """
 
     status: Status
@@ -144,6 +162,7 @@ class TrialResult(_Record):
     inherited_fraction: float | None = None
     inheritance: dict[str, Literal["copied", "morphed", "fresh"]] | None = None
     extra: dict[str, Any] | None = None
+    mixture: tuple[float, float] | None = None
 
 
 class EnsembleSpec(_Record):

@@ -66,7 +66,9 @@ class EarlyStopping:
         self._rungs.publish(reached)
 
     def _goes_on(self, uid: str, rung: int, progress: ProgressRecord) -> bool:
-        curves = {each: self._scores(outcome.curve) for each, outcome in self._history.items()}
+        # What an ensemble scores on its way cannot be compared with what a model by itself does.
+        alone = {each: outcome for each, outcome in self._history.items() if outcome.kind != "ensemble"}
+        curves = {each: self._scores(outcome.curve) for each, outcome in alone.items()}
         for each, reached in self._rungs.reached.items():
             if each not in curves:
                 curves[each] = [self._sign * reached[level].objective for level in sorted(reached)]

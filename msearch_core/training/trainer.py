@@ -29,7 +29,7 @@ from msearch_core.training.preparing import (
 )
 from msearch_core.training.proposing import Proposer
 from msearch_core.training.rows import make_row, members_of
-from msearch_core.training.sources import inherited_steps, load_parents, parents_of
+from msearch_core.training.sources import inherited_steps, load_base, load_parents, parents_of
 from msearch_core.training.spec import (
     CountResult,
     CountSpec,
@@ -135,7 +135,7 @@ class Trainer:
             names = patiently(lambda: self.artefacts.publish(claim, output))
             looking.result()
         ancestors = inherited_steps(parents) if result.inherited_fraction else 0
-        together = members_of(result, self.proposer.history)
+        together = members_of(claim.uid, proposal, result, self.proposer.history, ancestors)
         row = make_row(
             self.session,
             claim,
@@ -175,8 +175,10 @@ class Trainer:
             teacher = fetch_teacher(
                 self.artefacts, search, proposal, self.proposer.history, output, self.scratch / "teachers"
             )
+            base = load_base(self.artefacts, proposal, self.proposer.history, search.settings, output)
         except (KeyError, FileNotFoundError) as error:
-            return TrialResult(status="failed", error=f"its teacher {proposal.teacher} is gone: {error}")
+            needed = f"teacher {proposal.teacher}" if proposal.teacher else f"base {proposal.base}"
+            return TrialResult(status="failed", error=f"its {needed} is gone: {error}")
         asked = trial_spec(
             search,
             proposal,
@@ -188,6 +190,7 @@ class Trainer:
             threads=self.threads,
             parents=load_parents(self.artefacts, proposal, parents, output),
             teacher=teacher,
+            base=base,
             resume=self.artefacts.load_checkpoint(claim, output / "resume.safetensors"),
         )
         spec.write(asked, output / "spec.json")
@@ -241,7 +244,7 @@ class Trainer:
 
     def _verdict(self, claim: Claim, output: Path) -> str | None:
         """Why the trial should end early, if so."""
-        if self.stopping.rule is None:
+        if self.stopping.rule is None or claim.proposal.get("base"):
             return None
         try:
             progress = spec.read(ProgressRecord, output / spec.PROGRESS)
@@ -252,7 +255,7 @@ class Trainer:
     def _ensemble(self, claim: Claim, output: Path) -> EnsembleResult | None:
         """Make the ensemble that is claimed; ``None`` if it is another kind of trial."""
         proposal = Proposal.from_json(claim.proposal)
-        if proposal.kind != "ensemble":
+        if proposal.kind != "ensemble" or proposal.base:
             return None
         shutil.rmtree(output, ignore_errors=True)
         output.mkdir(parents=True)

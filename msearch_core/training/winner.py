@@ -68,7 +68,7 @@ def finish(asked: WinnerSpec) -> WinnerResult:
     bundle = {
         "uid": asked.uid,
         "problem": dataclasses.asdict(data.problem),
-        "members": [member.model_dump(include={"architecture", "share"}) for member in asked.members],
+        "members": [member.model_dump(include={"architecture", "share", "adds"}) for member in asked.members],
         "hyperparameters": asked.hyperparameters,
         "scores": finite,
         "versions": {name: version(name) for name in ("keras", "tensorflow", "numpy")},

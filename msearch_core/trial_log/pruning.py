@@ -12,7 +12,7 @@ def prunable(log: TrialLog, keep: int) -> list[str]:
     """Weights and predictions that nothing needs any more.
 
     Kept are those of the ``keep`` best trials of each run, of every winner, of the members of ensembles among these, of
-    the parents and teachers of trials that are under way, and whatever belongs to a trial without a row.
+    the parents, teachers and bases of trials that are under way, and whatever belongs to a trial without a row.
 
     Args:
         log: the trial database.
@@ -44,7 +44,7 @@ def _ancestors_under_way(log: TrialLog, done: set[str]) -> set[str]:
     claims.refresh([""], done.__contains__)
     proposals = [claim.proposal for claim in claims.latest.values() if claim]
     parents = {uid for proposal in proposals for uid in proposal.get("parents") or ()}
-    return parents | {proposal["teacher"] for proposal in proposals if proposal.get("teacher")}
+    return parents | {proposal[name] for proposal in proposals for name in ("teacher", "base") if proposal.get(name)}
 
 
 def prune(log: TrialLog, keep: int) -> list[str]:
