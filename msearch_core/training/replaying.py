@@ -167,7 +167,7 @@ class Replayer:
         if found is None and row.inheritance is not None:
             raise _gone(row.uid, f"the weights of {proposal.parents[0]}")
         try:
-            teacher = fetch_teacher(artefacts, session.search, proposal, history, output, output)
+            teacher = fetch_teacher(artefacts, session.search, proposal, history, output, output / "teachers")
         except (KeyError, FileNotFoundError) as error:
             raise _gone(row.uid, f"its teacher {proposal.teacher}") from error
         settings = session.search.settings

@@ -173,12 +173,17 @@ class WinnerSpec(_Record):
 
 
 class WinnerResult(_Record):
-    """Metrics by name on the validation and the test split, or why there are none."""
+    """Metrics by name on the validation and the test split, or why there are none.
+
+    Attributes:
+        answers: what the model gets right and wrong on the validation split (`msearch_core.answers`).
+    """
 
     status: Literal["completed", "failed"]
     error: str | None = None
     validation: dict[str, float] | None = None
     test: dict[str, float] | None = None
+    answers: dict[str, Any] | None = None
 
 
 class ScoreSpec(_Record):
