@@ -100,6 +100,7 @@ def search(
     distillation: Annotated[
         str | None, typer.Option(help="By what: cross_entropy, logits, probabilities or balanced.")
     ] = None,
+    tensorboard: Annotated[str | None, typer.Option(help="Folder for TensorBoard's files of each trial.")] = None,
     config: Annotated[Path | None, typer.Option(help="TOML or JSON file with any of these options.")] = None,
     pool: Annotated[str | None, typer.Option(help="Prefect work pool to train on. [default: this machine]")] = None,
 ) -> None:
@@ -108,7 +109,7 @@ def search(
 
     del target, space, trials, minutes, trainers, steps, batch_size, log, name, seed, algorithm, objective, test, group
     del task, task_weight, weight, balance, algorithm_options, max_params, max_flops, max_latency_ms, max_bytes
-    del minimize, early_stopping, ensemble_every, combine, distill_every, distillation, pool
+    del minimize, early_stopping, ensemble_every, combine, distill_every, distillation, tensorboard, pool
     given = {
         key: value
         for key, value in context.params.items()

@@ -40,6 +40,7 @@ def trial_spec(
     parent: Parent | None,
     teacher: Teacher | None,
     resume: str | None = None,
+    tensorboard: str | None = None,
 ) -> TrialSpec:
     """What a training process needs to train a proposal.
 
@@ -55,6 +56,7 @@ def trial_spec(
         parent: whose weights it starts from.
         teacher: whom it learns from.
         resume: a local checkpoint of an earlier attempt.
+        tensorboard: folder for TensorBoard's files.
     """
     return TrialSpec(
         uid=uid,
@@ -71,6 +73,7 @@ def trial_spec(
         resume=resume,
         threads=threads,
         time_limit_seconds=TIME_LIMIT_SECONDS,
+        tensorboard=tensorboard,
         output=str(output),
     )
 

@@ -41,8 +41,9 @@ def build_page(log: TrialLog, refresh: float | None = None) -> str:
     charts = figures(known, trials, winner)
     ranked = best_first(trials)
     opened = payload.shown_uids(charts) | set(ranked["uid"].head(sections.BEST))
-    rows = known[known["uid"].isin(opened)]
     first = trials[trials["uid"] == winner.uid].iloc[0] if winner else ranked.iloc[0] if len(ranked) else None
+    opened |= sections.members_of(first).keys()
+    rows = known[known["uid"].isin(opened)]
     body = joined(
         [
             _header(search.name, run.run if run else "", running, sections.facts(search, run, trials, running)),

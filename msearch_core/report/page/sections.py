@@ -104,7 +104,7 @@ def winner_card(trial: Any, winner: WinnerRecord | None, objective: str, log: st
 
 def _drawn(trial: Any, known: pd.DataFrame) -> list[Markup]:
     """The architecture; of an ensemble that of each member, those with the largest shares first."""
-    members: dict[str, float] = decoded(trial["mutation"]).get("members", {}) if trial["kind"] == "ensemble" else {}
+    members = members_of(trial)
     if not members:
         return [flow([str(each) for each in listed(trial["architecture"])])]
     architectures = dict(zip(known["uid"], known["architecture"], strict=True))
@@ -117,6 +117,14 @@ def _drawn(trial: Any, known: pd.DataFrame) -> list[Markup]:
         ]
     rest = len(shown) - MEMBERS
     return [*drawn, *([element("p", f"and {rest} more", class_="muted")] if rest > 0 else [])]
+
+
+def members_of(trial: Any) -> dict[str, float]:
+    """Of an ensemble the shares of its members by uid; nothing of other trials."""
+    if trial is None or trial["kind"] != "ensemble":
+        return {}
+    members: dict[str, float] = decoded(trial["mutation"]).get("members", {})
+    return members
 
 
 def class_tables(answers: Mapping[str, Any]) -> list[Markup]:
