@@ -82,6 +82,7 @@ def local_trainers(config: SearchConfig, session: Session) -> LocalTrainers:
         threads=max(1, cores() // count),
         min_params=None,
         max_params=None,
+        tensorboard=config.tensorboard,
     )
     return LocalTrainers(parameters, count)
 

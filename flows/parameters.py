@@ -21,6 +21,7 @@ class TrainerParameters(BaseModel):
         threads: cores that a trial may use.
         min_params: the fewest trainable parameters that this trainer proposes a model of, where the space has such.
         max_params: the most that it trains; larger models are left to the other trainers of the search.
+        tensorboard: folder for TensorBoard's files, if they are wanted.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
@@ -31,6 +32,7 @@ class TrainerParameters(BaseModel):
     threads: int | None = Field(None, ge=1)
     min_params: int | None = Field(None, ge=1)
     max_params: int | None = Field(None, ge=1)
+    tensorboard: Location | None = None
 
 
 class RefreshParameters(BaseModel):

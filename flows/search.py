@@ -159,7 +159,13 @@ def dispatch(config: SearchConfig, session: Session) -> Trainers:
     if pool is None:
         return local_trainers(config, session)
     parameters = TrainerParameters(
-        log=session.log.url, run=session.run.run, data=None, threads=None, min_params=None, max_params=None
+        log=session.log.url,
+        run=session.run.run,
+        data=None,
+        threads=None,
+        min_params=None,
+        max_params=None,
+        tensorboard=config.tensorboard,
     )
     return PoolTrainers(parameters, places(pool, config.trainers))
 

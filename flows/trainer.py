@@ -72,7 +72,7 @@ def trainer(parameters: TrainerParameters) -> State[None]:
             lambda: rejoin(parameters.log, parameters.run, Path(parameters.data) if parameters.data else None)
         )
         limits = Limits(parameters.min_params, parameters.max_params)
-        worker = Trainer(session, host, Path(scratch), parameters.threads or cores(), limits)
+        worker = Trainer(session, host, Path(scratch), parameters.threads or cores(), limits, parameters.tensorboard)
         signal.signal(signal.SIGTERM, lambda *_: setattr(worker, "leaving", True))
         labels = search_tags(session)
         tag_own_run(labels, logger)

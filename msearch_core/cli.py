@@ -112,6 +112,7 @@ def search(
     rewarm: Annotated[
         float | None, typer.Option(help="Share of a child's steps in which its learning rate rises to its height.")
     ] = None,
+    tensorboard: Annotated[str | None, typer.Option(help="Folder for TensorBoard's files of each trial.")] = None,
     config: Annotated[Path | None, typer.Option(help="TOML or JSON file with any of these options.")] = None,
     pool: Annotated[str | None, typer.Option(help="Prefect work pool to train on. [default: this machine]")] = None,
 ) -> None:
@@ -121,7 +122,7 @@ def search(
     del target, space, trials, minutes, trainers, steps, batch_size, log, name, seed, algorithm, objective, test, group
     del task, task_weight, weight, balance, algorithm_options, max_params, max_flops, max_latency_ms, max_bytes
     del minimize, early_stopping, ensemble_every, combine, distill_every, distillation, inheritance, optimizer_state
-    del rewarm, ensemble_search, pool
+    del rewarm, ensemble_search, tensorboard, pool
     given = {
         key: value
         for key, value in context.params.items()

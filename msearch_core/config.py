@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -94,6 +95,9 @@ class SearchConfig(BaseModel):
     )
     objective: str | None = Field(None, description="validation metric to optimise, or your file.py:function")
     suggest: list[list[str]] = Field(default_factory=list, description="architectures to try first")
+    tensorboard: Location | None = Field(
+        None, description="a folder for TensorBoard's files, local or a URL that TensorFlow can write"
+    )
     pool: str | None = Field(None, description="Prefect work pool for the trainers; local processes if not given")
 
     @field_validator("algorithm")
@@ -102,6 +106,13 @@ class SearchConfig(BaseModel):
         if name not in ALGORITHMS:
             raise ValueError(f"there is no algorithm of that name; expected one of {', '.join(ALGORITHMS)}")
         return name
+
+    @field_validator("tensorboard")
+    @classmethod
+    def _is_installed(cls, folder: str | None) -> str | None:
+        if folder and find_spec("tensorboard") is None:
+            raise ValueError("it needs TensorBoard; pip install 'msearch[tensorboard]'")
+        return folder if folder is None or "://" in folder else str(Path(folder).expanduser().absolute())
 
     @property
     def source(self) -> DataOptions:

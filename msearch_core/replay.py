@@ -136,7 +136,7 @@ def _equal_scores(row: Trial, result: TrialResult) -> dict[str, bool]:
     equal = {"score": row.objective == result.objective}
     if row.curve is not None:
         equal["curve"] = row.curve == result.curve
-    if chosen(row):
+    if row.kind == "ensemble" and not row.architecture:
         equal["members"] = (row.mutation or {}).get("members") == getattr(result, "members", None)
     return equal
 
@@ -146,7 +146,7 @@ def notes(done: Replay) -> Iterator[str]:
     row, recorded = done.row, dict((done.row.extra or {}).get("training", {}))
     if row.kind == "rescore":
         yield "a re-scoring trains nothing: the model of the log was scored again"
-    elif chosen(row):
+    elif row.kind == "ensemble" and not row.architecture:
         kind = "those of the members trained again" if done.from_scratch else "the validation outputs in the log"
         yield f"an ensemble trains nothing: its members were chosen again from {kind}"
     elif not recorded:

@@ -1,5 +1,6 @@
 """The report: what it holds, that it needs nothing else, and what a browser makes of it."""
 
+import dataclasses
 import html.parser
 import json
 import re
@@ -14,11 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.reading import fill, simulated
+from msearch_core.answers import MOST_CLASSES, MOST_POINTS, answers
 from msearch_core.api import SearchResult
-from msearch_core.report.page import Predictions, build_page
+from msearch_core.data.problem import Problem, Split, Target
+from msearch_core.report.page import build_page
 from msearch_core.report.page.markup import element, table
 from msearch_core.report.page.payload import figure_json
-from msearch_core.report.plots import confusion, residuals
+from msearch_core.report.plots import predictions
 from msearch_core.report.plots.predictions import class_scores
 from msearch_core.report.writing import watch_report, write_report
 from msearch_core.trial import Trial
@@ -45,6 +48,13 @@ class Texts(html.parser.HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.elements.append((tag, dict(attrs)))
+
+
+def answered(labels: tuple[str, ...], truth: Any, outputs: Any, task: Any = None) -> dict[str, Any]:
+    """What `answers` says of one target."""
+    target = Target("y", task or ("classification" if labels else "regression"), labels)
+    problem = Problem("vector", (1,), {}, (target,))
+    return answers(problem, Split(np.zeros((len(truth), 1)), {"y": truth}), {"y": outputs})["y"]
 
 
 @pytest.fixture(scope="module")
@@ -131,13 +141,25 @@ class TestPage:
             log.append(trial(slot))
         assert "0001-000029" in build_page(log)
 
-    @pytest.mark.parametrize("classes", [("no", EVIL), ()])
-    def test_predictions_are_shown_where_they_are_given(self, small: TrialLog, classes: tuple[str, ...]) -> None:
-        truth = np.array([0, 1, 1, 0])
-        page = build_page(small, Predictions(truth, np.array([0, 1, 0, 0]), classes))
-        read = Texts(page)
+    @pytest.mark.parametrize("labels", [("no", EVIL), ()])
+    def test_what_the_winner_gets_right_is_shown(self, tmp_path: Path, labels: tuple[str, ...]) -> None:
+        log = fill(str(tmp_path / "log"), 20)
+        truth, said = np.array([0, 1, 1, 0]), np.array([0, 1, 0, 0])
+        found = answered(labels, truth, np.eye(2)[said] if labels else said.astype(float))
+        log.add_winner(dataclasses.replace(log.winners()[-1], answers={EVIL: found}))
+        read = Texts(build_page(log))
         assert "predictions" in [attributes.get("data-chart") for _, attributes in read.elements]
-        assert ("0.6667" in read.texts) == bool(classes), "F1 of the second class: 2 * 1 * 0.5 / 1.5"
+        assert ("0.6667" in read.texts) == bool(labels), "F1 of the second class: 2 * 1 * 0.5 / 1.5"
+        assert [name for name, _ in read.elements if name == "img"] == []
+
+    def test_an_ensemble_is_drawn_by_its_members(self, tmp_path: Path) -> None:
+        log = fill(str(tmp_path / "log"), 20, finished=False)
+        members = {"0001-000001": 0.75, "0001-000002": 0.25}
+        best = {"status": "completed", "objective": 0.9999, "objective_name": "accuracy", "direction": "max"}
+        log.append(trial(21, run="0001", kind="ensemble", architecture=(), mutation={"members": members}, **best))
+        read = Texts(build_page(log))
+        assert "An ensemble: the mean of 2 models, each with its share." in read.texts
+        assert {" 75 %", " 25 %"} <= set(read.texts)
 
     def test_ten_thousand_trials_stay_below_five_megabytes(self, large: Path) -> None:
         assert large.stat().st_size < 5e6
@@ -145,18 +167,45 @@ class TestPage:
 
 class TestFigures:
     def test_confusion_counts(self) -> None:
-        (trace,) = confusion(np.array([0, 0, 1]), np.array([0, 1, 1]), ["a", "b"]).data
+        figure = predictions(answered(("a", "b"), np.array([0, 0, 1]), np.eye(2)[[0, 1, 1]]))
+        assert figure
+        (trace,) = figure.data
         assert trace.customdata.tolist() == [[1, 1], [0, 1]]
         assert trace.z.tolist() == [[0.5, 0.5], [0, 1]]
 
     def test_class_scores_by_hand(self) -> None:
-        found = class_scores(np.array([0, 0, 1, 2]), np.array([0, 1, 1, 1]), ["a", "b", "c"]).set_index("class")
+        said = answered(("a", "b", "c"), np.array([0, 0, 1, 2]), np.eye(3)[[0, 1, 1, 1]])
+        found = class_scores(said).set_index("class")
         assert found.loc["b", ["precision", "recall", "f1", "examples"]].tolist() == pytest.approx([1 / 3, 1, 0.5, 1])
         assert found.loc["c"].tolist() == [0, 0, 0, 1]
 
+    def test_scores_of_labels_by_hand(self) -> None:
+        truth, said = np.array([[1, 0], [1, 1], [0, 1]]), np.array([[0.9, 0.6], [0.2, 0.7], [0.1, 0.4]])
+        found = class_scores(answered(("a", "b"), truth, said, "multilabel")).set_index("class")
+        assert found.loc["a"].tolist() == pytest.approx([1, 0.5, 2 / 3, 2])
+        assert found.loc["b"].tolist() == pytest.approx([0.5, 0.5, 0.5, 2])
+
+    def test_rare_classes_are_counted_together(self) -> None:
+        truth = np.repeat(np.arange(500), np.arange(500, 0, -1))
+        said = answered(tuple(map(str, range(500))), truth, np.eye(500, dtype=np.float32)[truth[::-1]])
+        assert len(said["labels"]) == MOST_CLASSES
+        assert said["labels"][-1] == f"{501 - MOST_CLASSES} others"
+        assert np.sum(said["counts"]) == len(truth)
+
     def test_many_residuals_are_thinned(self) -> None:
-        figure = residuals(np.arange(10_000.0), np.arange(10_000.0))
-        assert len(figure.data[1].x) == 2_000
+        numbers = np.arange(10_000.0)
+        figure = predictions(answered((), numbers, numbers + 1))
+        assert figure
+        assert len(figure.data[1].x) == MOST_POINTS
+        assert set(figure.data[1].y) == {1.0}
+
+    def test_time_steps_after_the_end_do_not_count(self) -> None:
+        target = Target("y", "classification", ("a", "b"), per_step=True)
+        y, outputs = np.array([[0, 1, -1], [1, -1, -1]]), np.eye(2)[[[0, 1, 0], [0, 0, 0]]]
+        found = answers(
+            Problem("sequence", (3, 1), {}, (target,)), Split(np.zeros((2, 3, 1)), {"y": y}), {"y": outputs}
+        )
+        assert found["y"]["counts"] == [[1, 0], [1, 1]]
 
     def test_the_result_of_a_search_plots_what_the_report_shows(self, small: TrialLog) -> None:
         result = SearchResult(small, small.runs()[-1], small.winners()[-1])

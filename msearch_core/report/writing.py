@@ -9,27 +9,24 @@ from pathlib import Path
 import fsspec
 
 from msearch_core.errors import UserError
-from msearch_core.report.page import Predictions, build_page
+from msearch_core.report.page import build_page
 from msearch_core.report.scores import scored
 from msearch_core.report.state import is_running, winner_of
 from msearch_core.trial_log import TrialLog
 
 
-def write_report(
-    log: TrialLog, out: str | Path, predictions: Predictions | None = None, refresh: float | None = None
-) -> None:
+def write_report(log: TrialLog, out: str | Path, refresh: float | None = None) -> None:
     """Write the page about a log's newest run. A local reader never sees half a page.
 
     Args:
         log: the trial log.
         out: path or fsspec URL of the page.
-        predictions: of the winner, see ``Predictions``.
         refresh: seconds after which the page loads itself again while the search runs.
 
     Raises:
         UserError: the page cannot be written there.
     """
-    page = build_page(log, predictions, refresh).encode()
+    page = build_page(log, refresh).encode()
     try:
         if "://" in str(out):
             with fsspec.open(str(out), "wb") as file:

@@ -32,6 +32,7 @@ from msearch_core.training.measure import Stopwatch, latency, processor
 from msearch_core.training.resume import load_progress, save_progress
 from msearch_core.training.slots import slots_of
 from msearch_core.training.spec import ProgressRecord, TrialResult, TrialSpec
+from msearch_core.training.summaries import Summaries
 from msearch_core.training.warm_start import warm_start
 
 
@@ -111,6 +112,13 @@ def train(trial: TrialSpec, signals: Signals, watch: Stopwatch) -> TrialResult:
 
     predict = make_predict(model, problem, training.x.dtype)
     parameters, flops = count_parameters(model), count_flops(model)
+    summaries = Summaries(trial.tensorboard, trial)
+
+    def report(so_far: Progress) -> None:
+        told = ProgressRecord(curve=tuple(so_far.curve), parameters=parameters, flops=flops)
+        spec.write(told, output / spec.PROGRESS)
+        summaries.progress(so_far)
+
     run = TrainingRun(
         model=learner,
         train_steps=train_steps,
@@ -124,9 +132,7 @@ def train(trial: TrialSpec, signals: Signals, watch: Stopwatch) -> TrialResult:
         save_seconds=trial.checkpoint_seconds,
         deadline=watch.began + (trial.time_limit_seconds or float("inf")),
         timed=watch.timed,
-        report=lambda so_far: spec.write(
-            ProgressRecord(curve=tuple(so_far.curve), parameters=parameters, flops=flops), output / spec.PROGRESS
-        ),
+        report=report,
         stop_at=float("inf") if trial.stop_at is None else trial.stop_at,
     )
     outcome = fit(run, progress, signals)
@@ -159,7 +165,9 @@ def train(trial: TrialSpec, signals: Signals, watch: Stopwatch) -> TrialResult:
         scores["model_bytes"] = (output / spec.WEIGHTS).stat().st_size
         if trial.optimizer_state == "inherit":
             checkpoints.save(output / spec.WEIGHTS, checkpoints.weights_of(model) | slots_of(model, optimizer))
-    return result.model_copy(update=scores)
+    result = result.model_copy(update=scores)
+    summaries.end(result)
+    return result
 
 
 def _conditions(trial: TrialSpec) -> dict[str, Any]:

@@ -62,6 +62,7 @@ def name_winner(session: Session, host: TrainingHost, scratch: Path, threads: in
             model=model,
             validation=result.validation or {},
             test=result.test or {},
+            answers=result.answers or {},
             test_openings=1 + max((each.test_openings for each in earlier), default=0),
         )
     return session.log.add_winner(record)

@@ -53,6 +53,7 @@ class Progress:
         best: the best evaluation's (objective with larger as better, loss with larger as better).
         best_weights: the weights at that evaluation, in the order of ``model.weights``.
         seconds: spent on gradient steps.
+        loss: the mean of what training lowers, over the steps before the last evaluation and after the one before.
     """
 
     step: int = 0
@@ -60,6 +61,7 @@ class Progress:
     best: tuple[float, float] | None = None
     best_weights: list[np.ndarray] = field(default_factory=list)
     seconds: float = 0.0
+    loss: float | None = None
 
 
 @dataclass(frozen=True)
@@ -242,6 +244,7 @@ def fit(run: TrainingRun, progress: Progress, signals: Signals) -> Fit:
     chunk, next_save = 1, time.monotonic() + run.save_seconds
     ending: Ending = "completed"
     error = None
+    losses, since = 0.0, progress.step
     while progress.step < run.steps:
         if signals.preempt:
             with run.timed("checkpoint"):
@@ -266,6 +269,7 @@ def fit(run: TrainingRun, progress: Progress, signals: Signals) -> Fit:
         pace = SECONDS_BETWEEN_LOOKS * (stop - progress.step) / max(seconds, 1e-6)
         chunk = max(1, min(8 * chunk, round(pace)))
         progress.step = stop
+        losses += total
         if not math.isfinite(total):
             return Fit("diverged", f"the loss is not finite by step {stop}", None)
         if stop == point:
@@ -273,6 +277,7 @@ def fit(run: TrainingRun, progress: Progress, signals: Signals) -> Fit:
                 finite = _evaluate(run, run.predict(run.validation.x), progress)
             if not finite:
                 return Fit("diverged", f"the outputs or their score are not finite at step {stop}", None)
+            progress.loss, losses, since = losses / (stop - since), 0.0, stop
             run.report(progress)
     with run.timed("evaluate"):
         if ending == "stopped" and (progress.step not in points or progress.best is None):

@@ -41,6 +41,7 @@ def trial_spec(
     teacher: Teacher | None,
     base: Base | None = None,
     resume: str | None = None,
+    tensorboard: str | None = None,
 ) -> TrialSpec:
     """What a training process needs to train a proposal.
 
@@ -57,6 +58,7 @@ def trial_spec(
         teacher: whom it learns from.
         base: the frozen models beside which it is trained as a tower.
         resume: a local checkpoint of an earlier attempt.
+        tensorboard: folder for TensorBoard's files.
     """
     return TrialSpec(
         uid=uid,
@@ -77,6 +79,7 @@ def trial_spec(
         resume=resume,
         threads=threads,
         time_limit_seconds=TIME_LIMIT_SECONDS,
+        tensorboard=tensorboard,
         output=str(output),
     )
 

@@ -167,9 +167,9 @@ class Replayer:
         parents = parents_of(proposal, history, session.search.settings) if row.inheritance is not None else []
         found = load_parents(artefacts, proposal, parents, output)
         if row.inheritance is not None and len(found) < len(sources_of(proposal)):
-            raise _gone(row.uid, f"weights of {', '.join(sources_of(proposal))}")
+            raise _gone(row.uid, f"the weights of {', '.join(sources_of(proposal))}")
         try:
-            teacher = fetch_teacher(artefacts, session.search, proposal, history, output, output)
+            teacher = fetch_teacher(artefacts, session.search, proposal, history, output, output / "teachers")
             base = load_base(artefacts, proposal, history, settings, output)
         except (KeyError, FileNotFoundError) as error:
             raise _gone(row.uid, f"the weights of {proposal.teacher or proposal.base}") from error

@@ -102,6 +102,7 @@ class TrialSpec(_Record):
         stop_at: training stops after so many steps, as if it had been told to, and is evaluated.
         checkpoint_seconds: how often a checkpoint is written.
         in_memory_mb: a train split whose inputs take more is read in pieces while it trains.
+        tensorboard: a folder, local or a URL that TensorFlow can write, for TensorBoard's files.
         output: an existing folder for the trial's files; ``result.json`` is the last of them.
     """
 
@@ -126,6 +127,7 @@ class TrialSpec(_Record):
     stop_at: int | None = Field(default=None, ge=0)
     checkpoint_seconds: float = 30.0
     in_memory_mb: float = 1024.0
+    tensorboard: str | None = None
     output: str
 
 
@@ -205,12 +207,17 @@ class WinnerSpec(_Record):
 
 
 class WinnerResult(_Record):
-    """Metrics by name on the validation and the test split, or why there are none."""
+    """Metrics by name on the validation and the test split, or why there are none.
+
+    Attributes:
+        answers: what the model gets right and wrong on the validation split (`msearch_core.answers`).
+    """
 
     status: Literal["completed", "failed"]
     error: str | None = None
     validation: dict[str, float] | None = None
     test: dict[str, float] | None = None
+    answers: dict[str, Any] | None = None
 
 
 class ScoreSpec(_Record):

@@ -61,6 +61,7 @@ class Trainer:
         scratch: a local folder for files of the trial at hand.
         threads: cores that a trial may use.
         limits: which models it takes.
+        tensorboard: folder for TensorBoard's files, if they are wanted.
 
     Attributes:
         leaving: set it, from a signal handler for instance, to make the trainer checkpoint its trial, hand it back
@@ -68,7 +69,13 @@ class Trainer:
     """
 
     def __init__(
-        self, session: Session, host: TrainingHost, scratch: Path, threads: int = 1, limits: Limits = NO_LIMITS
+        self,
+        session: Session,
+        host: TrainingHost,
+        scratch: Path,
+        threads: int = 1,
+        limits: Limits = NO_LIMITS,
+        tensorboard: str | None = None,
     ) -> None:
         self.session = session
         self.me = Identity.of_this_process()
@@ -76,6 +83,7 @@ class Trainer:
         self.scratch = scratch
         self.threads = threads
         self.limits = limits
+        self.tensorboard = tensorboard
         self.leaving = False
         self._counts: dict[Architecture, CountResult] = {}
         self._claim_seconds = 0.0
@@ -192,6 +200,7 @@ class Trainer:
             teacher=teacher,
             base=base,
             resume=self.artefacts.load_checkpoint(claim, output / "resume.safetensors"),
+            tensorboard=self.tensorboard,
         )
         spec.write(asked, output / "spec.json")
         for _ in range(HOST_TRIES):

@@ -12,6 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from msearch_core.answers import answers
 from msearch_core.data.prepared import open_prepared
 from msearch_core.data.problem import Problem, Target
 from msearch_core.loading import load_space
@@ -76,7 +77,12 @@ def finish(asked: WinnerSpec) -> WinnerResult:
     temporary = output / f".{BUNDLE}"
     temporary.write_text(json.dumps(bundle, indent=1))
     temporary.replace(output / BUNDLE)
-    return WinnerResult(status="completed", validation=finite["validation"], test=finite["test"])
+    return WinnerResult(
+        status="completed",
+        validation=finite["validation"],
+        test=finite["test"],
+        answers=answers(data.problem, validation, expected),
+    )
 
 
 def complete_model(problem: Problem, tower: Any) -> Any:

@@ -145,6 +145,7 @@ class WinnerRecord(Record):
         validation: metrics by name.
         test: metrics by name.
         test_openings: how often the test split had been scored in this log, this time included.
+        answers: what it gets right and wrong on the validation split, by target (`msearch_core.answers`).
     """
 
     run: str
@@ -154,6 +155,7 @@ class WinnerRecord(Record):
     validation: Mapping[str, float]
     test: Mapping[str, float]
     test_openings: int
+    answers: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

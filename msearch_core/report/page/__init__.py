@@ -1,5 +1,5 @@
 """One self-contained page about a search."""
 
-from msearch_core.report.page.build import Predictions, build_page
+from msearch_core.report.page.build import build_page
 
-__all__ = ["Predictions", "build_page"]
+__all__ = ["build_page"]

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
 from msearch_core.report import plots
 from msearch_core.report.compare import last_run
 from msearch_core.report.page import payload, sections
-from msearch_core.report.page.markup import Markup, element, joined, table
-from msearch_core.report.page.numbers import score
+from msearch_core.report.page.markup import Markup, element, joined
 from msearch_core.report.plots.hyperparameters import hyperparameter_names
-from msearch_core.report.plots.predictions import class_scores
 from msearch_core.report.scores import best_first
 from msearch_core.report.state import is_running, winner_of
 from msearch_core.trial_log import TrialLog, WinnerRecord
@@ -27,27 +23,11 @@ _SECURITY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-i
 """What the browser is told to allow: nothing from anywhere else."""
 
 
-@dataclass(frozen=True)
-class Predictions:
-    """What the winner predicts for the validation split, with the truth.
-
-    Attributes:
-        truth: ``(n,)`` places in ``classes``, or numbers where there are no classes.
-        predicted: ``(n,)`` the same of the model.
-        classes: names of the classes; empty for a regression.
-    """
-
-    truth: np.ndarray
-    predicted: np.ndarray
-    classes: tuple[str, ...] = ()
-
-
-def build_page(log: TrialLog, predictions: Predictions | None = None, refresh: float | None = None) -> str:
+def build_page(log: TrialLog, refresh: float | None = None) -> str:
     """A page about the newest run of a log, while it runs or afterwards.
 
     Args:
         log: the trial log.
-        predictions: of the winner; the log holds no labels, so whoever has the data gives them.
         refresh: seconds after which the page loads itself again.
 
     Returns:
@@ -58,17 +38,18 @@ def build_page(log: TrialLog, predictions: Predictions | None = None, refresh: f
     run = next((each for each in reversed(log.runs()) if trials.empty or each.run == trials["run"].iloc[-1]), None)
     winner = winner_of(log, run)
     running = is_running(log, run, winner)
-    charts = figures(known, trials, winner, predictions)
+    charts = figures(known, trials, winner)
     ranked = best_first(trials)
     opened = payload.shown_uids(charts) | set(ranked["uid"].head(sections.BEST))
-    rows = known[known["uid"].isin(opened)]
     first = trials[trials["uid"] == winner.uid].iloc[0] if winner else ranked.iloc[0] if len(ranked) else None
+    opened |= sections.members_of(first).keys()
+    rows = known[known["uid"].isin(opened)]
     body = joined(
         [
             _header(search.name, run.run if run else "", running, sections.facts(search, run, trials, running)),
             element(
                 "main",
-                *_sections(log.url, search.objective, known, trials, first, winner, charts, predictions),
+                *_sections(log.url, search.objective, known, trials, first, winner, charts),
             ),
             Markup('<aside id="row" aria-label="trial" tabindex="-1" hidden></aside>'),
             element("footer", f"Made by msearch from {log.url} on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC."),
@@ -77,9 +58,7 @@ def build_page(log: TrialLog, predictions: Predictions | None = None, refresh: f
     return _document(search.name, body, payload.payload(charts, rows), refresh if running else None)
 
 
-def figures(
-    known: pd.DataFrame, trials: pd.DataFrame, winner: WinnerRecord | None, predictions: Predictions | None
-) -> dict[str, dict[str, go.Figure]]:
+def figures(known: pd.DataFrame, trials: pd.DataFrame, winner: WinnerRecord | None) -> dict[str, dict[str, go.Figure]]:
     """The page's charts by name, each with its alternatives by label."""
     charts = {
         "progress": {
@@ -106,13 +85,8 @@ def figures(
         },
         "timeline": {"": plots.timeline(trials)},
     }  # fmt: skip
-    if predictions is not None:
-        truth, predicted = predictions.truth, predictions.predicted
-        charts["predictions"] = {
-            "": plots.confusion(truth, predicted, predictions.classes)
-            if predictions.classes
-            else plots.residuals(truth, predicted)
-        }
+    drawn = {target: plots.predictions(each) for target, each in answers_of(winner).items()}
+    charts["predictions"] = {target: each for target, each in drawn.items() if each is not None}
     return {name: alternatives for name, alternatives in charts.items() if alternatives}
 
 
@@ -132,7 +106,6 @@ def _sections(
     first: Any,
     winner: WinnerRecord | None,
     charts: dict[str, dict[str, go.Figure]],
-    predictions: Predictions | None,
 ) -> list[Markup]:
     def chart(name: str, title: str, text: str, *more: Markup) -> Markup | None:
         return _section(name, title, text, _chart(name, title, charts[name]), *more) if name in charts else None
@@ -143,16 +116,17 @@ def _sections(
             "winner",
             f"The winner: {first['uid']}" if winner else f"The best so far: {first['uid']}",
             "",
-            sections.winner_card(first, winner, objective, url),
+            sections.winner_card(first, winner, objective, url, known),
         )
         if has_score
         else _section("winner", "No score yet", "What was tried so far gave no score; see the failures below."),
-        chart(
+        _section(
             "predictions",
             "What the winner gets right",
-            "On the validation split.",
-            *([_class_scores(predictions)] if predictions and predictions.classes else []),
-        ),
+            "On the validation split, which chose the winner: on the test split it may do a little worse.",
+            *([_chart("predictions", "predictions", charts["predictions"])] if "predictions" in charts else []),
+            *sections.class_tables(answers_of(winner)),
+        ) if answers_of(winner) else None,
         chart(
             "progress",
             "Every trial, and the best so far",
@@ -221,13 +195,9 @@ def _chart(name: str, title: str, alternatives: dict[str, go.Figure]) -> Markup:
     )
 
 
-def _class_scores(predictions: Predictions) -> Markup:
-    scores = class_scores(predictions.truth, predictions.predicted, predictions.classes)
-    rows = [
-        (row["class"], score(row["precision"]), score(row["recall"]), score(row["f1"]), f"{row['examples']:,}")
-        for row in scores.to_dict("records")
-    ]
-    return table(("class", "precision", "recall", "F1", "examples"), rows, first_is_head=True)
+def answers_of(winner: WinnerRecord | None) -> dict[str, Any]:
+    """What the winner gets right and wrong, by target; nothing where that was not recorded yet."""
+    return dict(winner.answers) if winner else {}
 
 
 def _document(name: str, body: Markup, data: str, refresh: float | None) -> str:

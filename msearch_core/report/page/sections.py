@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -13,12 +13,16 @@ from msearch_core.report.groups import Grouping, groups
 from msearch_core.report.lineage import line, parents_of
 from msearch_core.report.page.markup import Markup, breakable, element, joined, table
 from msearch_core.report.page.numbers import NOTHING, amount, duration, milliseconds, missing, score
+from msearch_core.report.plots.predictions import class_scores
 from msearch_core.report.scores import best_first, decoded, is_maximised, listed, scored
+from msearch_core.training.spec import MODEL
 from msearch_core.trial_log import RunRecord, SearchRecord, WinnerRecord
+from msearch_core.trial_log.layout import model_folder
 
 BEST = 15
 SIDE_BY_SIDE = 4
 MESSAGES = 5
+MEMBERS = 4
 
 
 def facts(search: SearchRecord, run: RunRecord | None, trials: pd.DataFrame, running: bool) -> Markup:
@@ -50,7 +54,7 @@ def flow(architecture: Sequence[str]) -> Markup:
     return element("ol", ends[0], *boxes, ends[1], class_="flow", aria_label="architecture")
 
 
-def winner_card(trial: Any, winner: WinnerRecord | None, objective: str, log: str) -> Markup:
+def winner_card(trial: Any, winner: WinnerRecord | None, objective: str, log: str, known: pd.DataFrame) -> Markup:
     """The winner, or the best so far: its scores, what it is made of, what it costs, how to use it."""
     numbers = [("validation " + objective, score(trial["objective"]) + _error(trial))]
     if winner:
@@ -84,7 +88,7 @@ def winner_card(trial: Any, winner: WinnerRecord | None, objective: str, log: st
         [
             element("dl", *tiles, class_="tiles"),
             element("h3", "Architecture"),
-            flow([str(each) for each in listed(trial["architecture"])]),
+            *_drawn(trial, known),
             element("p", " · ".join(settings), class_="muted") if settings else None,
             element(
                 "div",
@@ -98,6 +102,46 @@ def winner_card(trial: Any, winner: WinnerRecord | None, objective: str, log: st
     )
 
 
+def _drawn(trial: Any, known: pd.DataFrame) -> list[Markup]:
+    """The architecture; of an ensemble that of each member, those with the largest shares first."""
+    members = members_of(trial)
+    if not members:
+        return [flow([str(each) for each in listed(trial["architecture"])])]
+    architectures = dict(zip(known["uid"], known["architecture"], strict=True))
+    shown = sorted(members.items(), key=lambda each: -each[1])
+    drawn = [element("p", f"An ensemble: the mean of {len(members)} models, each with its share.")]
+    for uid, share in shown[:MEMBERS]:
+        drawn += [
+            element("p", open_button(uid), f" {100 * share:.0f} %"),
+            flow([str(each) for each in listed(architectures.get(uid))]),
+        ]
+    rest = len(shown) - MEMBERS
+    return [*drawn, *([element("p", f"and {rest} more", class_="muted")] if rest > 0 else [])]
+
+
+def members_of(trial: Any) -> dict[str, float]:
+    """Of an ensemble the shares of its members by uid; nothing of other trials."""
+    if trial is None or trial["kind"] != "ensemble":
+        return {}
+    members: dict[str, float] = decoded(trial["mutation"]).get("members", {})
+    return members
+
+
+def class_tables(answers: Mapping[str, Any]) -> list[Markup]:
+    """Precision, recall and F1 of each class, a table a target; of numbers nothing."""
+    tables = []
+    for target, each in answers.items():
+        rows = [
+            (row["class"], score(row["precision"]), score(row["recall"]), score(row["f1"]), f"{row['examples']:,}")
+            for row in class_scores(each).to_dict("records")
+        ]
+        if rows and len(answers) > 1:
+            tables.append(element("h3", target))
+        if rows:
+            tables.append(table(("class", "precision", "recall", "F1", "examples"), rows, first_is_head=True))
+    return tables
+
+
 def _error(trial: Any) -> str:
     return "" if missing(trial["objective_se"]) else f" ± {score(trial['objective_se'])}"
 
@@ -105,8 +149,16 @@ def _error(trial: Any) -> str:
 def _commands(uid: str, winner: WinnerRecord | None, log: str) -> Markup:
     shown = log.removeprefix("file://")
     if winner:
-        python = f'import msearch_core\nmsearch_core.predict("{shown}", "DATA")'
-        text = f"msearch predict {shown} DATA\n\n# or, from Python\n{python}"
+        parts = [
+            f"msearch predict {shown} DATA",
+            f'# or, from Python\nimport msearch_core\nmsearch_core.predict("{shown}", "DATA")',
+        ]
+        if "://" not in shown:
+            path = f"{shown}/{model_folder(uid)}/{MODEL}"
+            parts.append(
+                f'# the model alone: raw input in, answers out\nimport keras\nkeras.models.load_model("{path}")'
+            )
+        text = "\n\n".join([*parts, f"# trained again from its row\nmsearch replay {shown} {uid}"])
         times = "once" if winner.test_openings == 1 else f"{winner.test_openings} times"
         note = f"The test split was opened {times} in this log."
     else:

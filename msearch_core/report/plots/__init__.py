@@ -5,18 +5,17 @@ from msearch_core.report.plots.effects import effects
 from msearch_core.report.plots.hyperparameters import hyperparameters
 from msearch_core.report.plots.lineage import lineage
 from msearch_core.report.plots.pareto import pareto
-from msearch_core.report.plots.predictions import confusion, residuals
+from msearch_core.report.plots.predictions import predictions
 from msearch_core.report.plots.progress import progress
 from msearch_core.report.plots.timeline import timeline
 
 __all__ = [
-    "confusion",
     "curves",
     "effects",
     "hyperparameters",
     "lineage",
     "pareto",
+    "predictions",
     "progress",
-    "residuals",
     "timeline",
 ]

@@ -1,8 +1,9 @@
-"""What a model gets right and wrong."""
+"""What a model gets right and wrong; see `msearch_core.answers` for what is counted."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,27 +11,31 @@ import plotly.graph_objects as go
 
 from msearch_core.report.plots.style import BLUE, GREY, figure, plain
 
-MAX_POINTS = 2_000
+
+def predictions(answers: Mapping[str, Any]) -> go.Figure | None:
+    """The confusion matrix of a classification, truth and prediction of a regression; of labels, a table says it."""
+    if answers["task"] == "classification":
+        return confusion(np.array(answers["counts"]), answers["labels"])
+    if answers["task"] == "regression":
+        return residuals(np.array(answers["truth"]), np.array(answers["predicted"]))
+    return None
 
 
-def confusion(truth: np.ndarray, predicted: np.ndarray, classes: Sequence[str]) -> go.Figure:
+def confusion(counts: np.ndarray, classes: Sequence[str]) -> go.Figure:
     """The confusion matrix: how many examples of each class were taken for which.
 
     Args:
-        truth: ``int (n,)`` the true classes, as places in ``classes``.
-        predicted: ``int (n,)`` the predicted classes.
+        counts: ``int (classes, classes)``, true classes in rows.
         classes: their names.
     """
-    from sklearn.metrics import confusion_matrix
-
-    counts = confusion_matrix(truth, predicted, labels=range(len(classes)))
+    few = len(classes) <= 20
     names = [plain(each, 24) for each in classes]
     trace = go.Heatmap(
         z=counts / np.maximum(counts.sum(axis=1, keepdims=True), 1),
         x=names,
         y=names,
-        text=counts if len(classes) <= 20 else None,
-        texttemplate="%{text}" if len(classes) <= 20 else None,
+        text=counts if few else None,
+        texttemplate="%{text}" if few else None,
         customdata=counts,
         coloraxis="coloraxis",
         xgap=1,
@@ -44,28 +49,35 @@ def confusion(truth: np.ndarray, predicted: np.ndarray, classes: Sequence[str]) 
 
 
 def residuals(truth: np.ndarray, predicted: np.ndarray) -> go.Figure:
-    """Prediction against truth of a regression; on the line is right.
+    """What is missing from each prediction of a regression, by its truth; on the line is right.
 
     Args:
         truth: ``float (n,)``.
         predicted: ``float (n,)``.
     """
-    if len(truth) > MAX_POINTS:
-        kept = np.random.default_rng(0).choice(len(truth), MAX_POINTS, replace=False)
-        truth, predicted = truth[kept], predicted[kept]
-    ends = [float(min(truth.min(), predicted.min())), float(max(truth.max(), predicted.max()))]
-    line = go.Scatter(x=ends, y=ends, mode="lines", line={"color": GREY, "dash": "dot"}, hoverinfo="skip")
+    ends = [float(truth.min()), float(truth.max())] if len(truth) else [0.0, 0.0]
+    line = go.Scatter(x=ends, y=[0, 0], mode="lines", line={"color": GREY, "dash": "dot"}, hoverinfo="skip")
     points = go.Scatter(
-        x=truth, y=predicted, mode="markers", marker={"color": BLUE, "size": 6, "opacity": 0.5},
-        hovertemplate="true %{x:.4g}<br>predicted %{y:.4g}<extra></extra>",
+        x=truth, y=predicted - truth, mode="markers", marker={"color": BLUE, "size": 6, "opacity": 0.5},
+        hovertemplate="true %{x:.4g}<br>off by %{y:+.4g}<extra></extra>",
     )  # fmt: skip
-    return figure([line, points], x="true", y="predicted", showlegend=False)
+    return figure([line, points], x="true", y="predicted minus true", showlegend=False)
 
 
-def class_scores(truth: np.ndarray, predicted: np.ndarray, classes: Sequence[str]) -> pd.DataFrame:
-    """Precision, recall, F1 and the number of examples of each class."""
-    from sklearn.metrics import precision_recall_fscore_support
-
-    scores = precision_recall_fscore_support(truth, predicted, labels=range(len(classes)), zero_division=0.0)
-    columns = dict(zip(("precision", "recall", "f1", "examples"), scores, strict=True))
-    return pd.DataFrame({"class": list(classes), **columns})
+def class_scores(answers: Mapping[str, Any]) -> pd.DataFrame:
+    """Precision, recall, F1 and the number of examples of each class or label; empty for numbers."""
+    if answers["task"] == "regression":
+        return pd.DataFrame(columns=["class", "precision", "recall", "f1", "examples"])
+    counts = np.array(answers["counts"])
+    if answers["task"] == "classification":
+        hits = np.diag(counts)
+        wrongly, missed = counts.sum(axis=0) - hits, counts.sum(axis=1) - hits
+    else:
+        hits, wrongly, missed = counts.T
+    columns = {
+        "precision": hits / np.maximum(hits + wrongly, 1),
+        "recall": hits / np.maximum(hits + missed, 1),
+        "f1": 2 * hits / np.maximum(2 * hits + wrongly + missed, 1),
+        "examples": hits + missed,
+    }
+    return pd.DataFrame({"class": list(answers["labels"]), **columns})
