@@ -18,9 +18,10 @@ from msearch_core.objectives import evaluate, find_objective
 from msearch_core.space import SearchSpace
 from msearch_core.training import checkpoints, spec
 from msearch_core.training.build import build_model, count_flops, count_parameters, parts
+from msearch_core.training.checkpoints import UnreadableError
 from msearch_core.training.distillation import make_distillation_loss, teacher_outputs, with_teacher
 from msearch_core.training.feed import make_feed
-from msearch_core.training.inherit import Inheritance, inherit
+from msearch_core.training.inherit import Inheritance, all_copied, inherit
 from msearch_core.training.loop import (
     Progress,
     Signals,
@@ -31,7 +32,7 @@ from msearch_core.training.loop import (
     make_train_steps,
 )
 from msearch_core.training.measure import Stopwatch, latency
-from msearch_core.training.resume import load_progress, save_progress
+from msearch_core.training.resume import load_progress, save_progress, train_on
 from msearch_core.training.spec import ProgressRecord, TrialResult, TrialSpec
 
 CALIBRATION = 256
@@ -93,10 +94,7 @@ def train(trial: TrialSpec, signals: Signals, watch: Stopwatch) -> TrialResult:
         train_steps = make_train_steps(model, optimizer, problem, training, trial.hyperparameters, loss_of)
         train_steps.get_concrete_function()
     with watch.timed("warm_start"):
-        inheritance = _warm_start(model, space, trial, training.x)
-        progress = Progress()
-        if trial.resume:
-            progress = load_progress(Path(trial.resume), trial.batch_size, model, optimizer)
+        inheritance, progress, warnings = _warm_start(model, optimizer, space, trial, training.x)
     with watch.timed("data"):
         limit = round(trial.in_memory_mb * 2**20)
         feed = make_feed(training, trial.seed, trial.batch_size, trial.steps, limit)
@@ -119,19 +117,20 @@ def train(trial: TrialSpec, signals: Signals, watch: Stopwatch) -> TrialResult:
         report=lambda so_far: spec.write(
             ProgressRecord(curve=tuple(so_far.curve), parameters=parameters, flops=flops), output / spec.PROGRESS
         ),
+        evaluations=trial.evaluations,
     )
     outcome = fit(run, progress, signals)
     result = TrialResult(
         status=outcome.ending,
         error=outcome.error,
         curve=tuple(progress.curve),
-        steps=progress.step,
+        steps=progress.step - progress.begun,
         train_seconds=progress.seconds,
         parameters=parameters,
         flops=flops,
         inherited_fraction=inheritance.fraction if inheritance else 0.0,
         inheritance=inheritance.layers if inheritance else None,
-    )
+    ).warned(*warnings)
     if outcome.outputs is None:
         return result
     with watch.timed("evaluate"):
@@ -149,9 +148,34 @@ def train(trial: TrialSpec, signals: Signals, watch: Stopwatch) -> TrialResult:
     return result.model_copy(update=scores)
 
 
-def _warm_start(model: Any, space: SearchSpace, trial: TrialSpec, examples: np.ndarray) -> Inheritance | None:
-    if trial.parent is None:
-        return None
-    weights = checkpoints.load(Path(trial.parent.weights))
-    child, parent = parts(space, trial.architecture), parts(space, trial.parent.architecture)
-    return inherit(model, space, child, parent, weights, np.asarray(examples[:CALIBRATION]), trial.seed)
+def _warm_start(
+    model: Any, optimizer: Any, space: SearchSpace, trial: TrialSpec, examples: np.ndarray
+) -> tuple[Inheritance | None, Progress, list[str]]:
+    """Begin with what others have left: the parent's weights, what it ended with, an earlier attempt's checkpoint.
+
+    Returns:
+        What was inherited, how far the trial has come by that, and which of it could not be read, in which case the
+        trial begins as if it had not been there.
+    """
+    inheritance, progress, warnings = None, Progress(), []
+    if trial.trained_on:
+        try:
+            progress = train_on(Path(trial.trained_on), trial.batch_size, model, optimizer)
+        except UnreadableError as error:
+            warnings.append(f"its parent's training did not go on: {error}")
+    if progress.begun:
+        inheritance = all_copied(model)
+    elif trial.parent:
+        try:
+            weights = checkpoints.load(Path(trial.parent.weights))
+        except UnreadableError as error:
+            warnings.append(f"the weights of its parent were not inherited: {error}")
+        else:
+            child, parent = parts(space, trial.architecture), parts(space, trial.parent.architecture)
+            inheritance = inherit(model, space, child, parent, weights, np.asarray(examples[:CALIBRATION]), trial.seed)
+    if trial.resume:
+        try:
+            progress = load_progress(Path(trial.resume), trial.batch_size, model, optimizer)
+        except UnreadableError as error:
+            warnings.append(f"what an earlier attempt had done was lost: {error}")
+    return inheritance, progress, warnings

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from msearch_core.training import checkpoints
+from msearch_core.training import checkpoints, spec
 from msearch_core.training.loop import Progress
 
 
@@ -20,28 +21,48 @@ def save_progress(path: Path, batch_size: int, model: Any, optimizer: Any, progr
         "curve": progress.curve,
         "best": progress.best,
         "seconds": progress.seconds,
+        "begun": progress.begun,
     }
     checkpoints.save(path, tensors, state)
 
 
 def load_progress(path: Path, batch_size: int, model: Any, optimizer: Any) -> Progress:
-    """Go on from a checkpoint, or from the start if it was made with batches of another size."""
-    tensors, state = checkpoints.load(path), checkpoints.load_state(path)
-    if state["batch_size"] != batch_size:
-        return Progress()
-    checkpoints.assign_weights(
-        model, {name.removeprefix("weights/"): value for name, value in tensors.items() if name.startswith("weights/")}
-    )
-    for name, variable in _state_variables(model, optimizer).items():
-        variable.assign(tensors[name])
-    best = [tensors[f"best/{index}"] for index in range(len(model.weights))] if state["best"] else []
+    """Go on from a checkpoint, or from the start if it was made with batches of another size.
+
+    Raises:
+        UnreadableError: the checkpoint is gone or damaged; the model is as it was.
+    """
+    try:
+        tensors, state = checkpoints.load(path), checkpoints.load_state(path)
+        if state["batch_size"] != batch_size:
+            return Progress()
+        variables = {f"weights/{variable.path}": variable for variable in model.weights}
+        values = [(variable, tensors[name]) for name, variable in variables.items()]
+        values += [(variable, tensors[name]) for name, variable in _state_variables(model, optimizer).items()]
+        best = [tensors[f"best/{index}"] for index in range(len(model.weights))] if state["best"] else []
+        step, curve, seconds = state["step"], state["curve"], state["seconds"]
+    except (KeyError, ValueError) as error:
+        raise checkpoints.UnreadableError(spec.one_line(error)) from error
+    for variable, value in values:
+        variable.assign(value)
     return Progress(
-        step=state["step"],
-        curve=state["curve"],
+        step=step,
+        curve=curve,
         best=tuple(state["best"]) if state["best"] else None,
         best_weights=best,
-        seconds=state["seconds"],
+        seconds=seconds,
+        begun=state.get("begun", 0),
     )
+
+
+def train_on(path: Path, batch_size: int, model: Any, optimizer: Any) -> Progress:
+    """Go on from the checkpoint with which another trial ended; curve and seconds are to be this trial's own.
+
+    Raises:
+        UnreadableError: as `load_progress`.
+    """
+    progress = load_progress(path, batch_size, model, optimizer)
+    return replace(progress, curve=[], seconds=0.0, begun=progress.step)
 
 
 def _state_variables(model: Any, optimizer: Any) -> dict[str, Any]:

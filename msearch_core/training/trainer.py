@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -34,6 +35,7 @@ from msearch_core.training.spec import (
     TrialResult,
     TrialSpec,
 )
+from msearch_core.training.staging import Stage, stage_of
 from msearch_core.training.stopping import EarlyStopping
 from msearch_core.trial import Trial
 from msearch_core.trial_log import MAX_ATTEMPTS, Claim, Heartbeat, Identity
@@ -117,14 +119,15 @@ class Trainer:
             took this one for dead was first.
         """
         started, began = datetime.now(UTC), time.monotonic()
-        batch_size = int(self.session.search.settings["batch_size"])
         output = self.scratch / claim.uid
         parent = self._parent(claim)
+        stage = self._stage(claim, parent)
+        batch_size = stage.batch_size
         result = self._without_training(claim) or self._ensemble(claim, output)
-        result = result or self._train(claim, parent, output, batch_size)
+        result = result or self._train(claim, parent, stage, output, batch_size)
         if result.status == "oom" and batch_size > 1 and not self.leaving:
             batch_size //= 2
-            result = self._train(claim, parent, output, batch_size)
+            result = self._train(claim, parent, stage, output, batch_size)
         if result.status == "preempted" or (result.status == "oom" and self.leaving):
             patiently(lambda: self.proposer.board.release(claim))
             return None
@@ -142,8 +145,9 @@ class Trainer:
             result,
             **names,
             **together,
-            seed=self._seed(claim),
+            seed=stage.seed,
             batch_size=batch_size,
+            rung=stage.reached(result),
             **({} if together else {"cumulative_steps": None if result.steps is None else result.steps + ancestors}),
             wall_seconds=time.monotonic() - began + self._claim_seconds,
             timings={
@@ -155,7 +159,10 @@ class Trainer:
             started_at=started,
         )
         first = patiently(lambda: self.session.log.append(row, self.proposer.board))
-        self.artefacts.clear_checkpoints(claim)
+        if not stage.may_go_on(result):
+            self.artefacts.clear_checkpoints(claim)
+        if stage.parent:
+            self.artefacts.remove_checkpoints(stage.parent.uid)
         shutil.rmtree(output, ignore_errors=True)
         return row if first else None
 
@@ -166,7 +173,7 @@ class Trainer:
             return TrialResult(status="infeasible", error=claim.refused)
         return None
 
-    def _train(self, claim: Claim, parent: Outcome | None, output: Path, batch_size: int) -> TrialResult:
+    def _train(self, claim: Claim, parent: Outcome | None, stage: Stage, output: Path, batch_size: int) -> TrialResult:
         shutil.rmtree(output, ignore_errors=True)
         output.mkdir(parents=True)
         proposal = Proposal.from_json(claim.proposal)
@@ -191,17 +198,29 @@ class Trainer:
             time_limit_seconds=TIME_LIMIT_SECONDS,
             output=str(output),
         )
+        asked, amiss = self._staged(asked, stage, output)
+        if proposal.parents and not (asked.parent or asked.trained_on):
+            amiss.append("the weights of its parent were not inherited: they are gone")
         spec.write(asked, output / "spec.json")
         for _ in range(HOST_TRIES):
             ended = self._attend(self.host.start("train", output / "spec.json"), claim, output)
             if ended is None:
                 return TrialResult(status="failed", error=f"did not end within {1.5 * TIME_LIMIT_SECONDS:.0f} seconds")
             if not ended.host_died:
-                result = spec.read_result(output, ended.signal)
+                result = spec.read_result(output, ended.signal).warned(*amiss)
                 if result.status == "stopped" and self._behind:
                     return result.model_copy(update={"error": self._behind})
                 return result
         raise RuntimeError(f"the training host died {HOST_TRIES} times; its own words are above")
+
+    def _staged(self, asked: TrialSpec, stage: Stage, output: Path) -> tuple[TrialSpec, list[str]]:
+        """The spec for the trial's part of a whole training, and what of its parent's is not there."""
+        changes: dict[str, Any] = {"evaluations": stage.evaluations, "seed": stage.seed}
+        if not stage.parent:
+            return asked.model_copy(update=changes), []
+        path = self.artefacts.load_last_checkpoint(stage.parent.uid, output / "trained_on.safetensors")
+        missing = [] if path else ["its parent's training did not go on: the checkpoint is gone"]
+        return asked.model_copy(update={**changes, "trained_on": path}), missing
 
     def _attend(self, job: Job, claim: Claim, output: Path) -> Exit | None:
         """Wait for the job, pass on what concerns it, and bring its checkpoints to the log.
@@ -309,6 +328,10 @@ class Trainer:
     def _parent(self, claim: Claim) -> Outcome | None:
         parents = Proposal.from_json(claim.proposal).parents
         return self.proposer.history.get(parents[0]) if parents else None
+
+    def _stage(self, claim: Claim, parent: Outcome | None) -> Stage:
+        proposal = Proposal.from_json(claim.proposal)
+        return stage_of(proposal, parent, self.session.search.settings, self._seed(claim))
 
     def _download_parent(self, parent: Outcome | None, output: Path) -> Parent | None:
         """The weights to start from; without them, where they were pruned, the trial starts fresh."""
