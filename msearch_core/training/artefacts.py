@@ -98,6 +98,24 @@ class Artefacts:
             members.append(Member(weights=str(path), architecture=history[uid].architecture, share=share))
         return tuple(members)
 
+    def load_outputs(self, candidates: Mapping[str, Outcome], folder: Path) -> tuple[dict[str, str], list[str]]:
+        """Fetch what candidates for an ensemble said of the validation split.
+
+        Returns:
+            The local files by uid, and why some are left out: outputs that are gone, or weights, without which a
+            member could not be used.
+        """
+        present = set(self._store.list("weights"))
+        found, left_out = {}, []
+        for uid, each in candidates.items():
+            if each.weights not in present:
+                left_out.append(f"{uid} was left out: its weights are gone")
+            elif path := self.load(str(each.predictions), folder / f"{uid}.safetensors"):
+                found[uid] = path
+            else:
+                left_out.append(f"{uid} was left out: its outputs are gone")
+        return found, left_out
+
     def load(self, name: str, path: Path) -> str | None:
         """Fetch an object of the log into a local file; returns the path, or ``None`` if it is not there."""
         try:

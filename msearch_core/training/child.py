@@ -23,7 +23,6 @@ from msearch_core.training.distillation import make_distillation_loss, teacher_o
 from msearch_core.training.feed import make_feed
 from msearch_core.training.inherit import Inheritance, all_copied, inherit
 from msearch_core.training.loop import (
-    Progress,
     Signals,
     TrainingRun,
     fit,
@@ -32,7 +31,7 @@ from msearch_core.training.loop import (
     make_train_steps,
 )
 from msearch_core.training.measure import Stopwatch, latency
-from msearch_core.training.resume import load_progress, save_progress, train_on
+from msearch_core.training.resume import go_on, save_progress
 from msearch_core.training.spec import ProgressRecord, TrialResult, TrialSpec
 
 CALIBRATION = 256
@@ -94,7 +93,10 @@ def train(trial: TrialSpec, signals: Signals, watch: Stopwatch) -> TrialResult:
         train_steps = make_train_steps(model, optimizer, problem, training, trial.hyperparameters, loss_of)
         train_steps.get_concrete_function()
     with watch.timed("warm_start"):
-        inheritance, progress, warnings = _warm_start(model, optimizer, space, trial, training.x)
+        inheritance, warnings = _warm_start(model, space, trial, training.x)
+        progress, lost = go_on(trial, model, optimizer)
+        if progress.begun:
+            inheritance, warnings = all_copied(model), []
     with watch.timed("data"):
         limit = round(trial.in_memory_mb * 2**20)
         feed = make_feed(training, trial.seed, trial.batch_size, trial.steps, limit)
@@ -130,7 +132,7 @@ def train(trial: TrialSpec, signals: Signals, watch: Stopwatch) -> TrialResult:
         flops=flops,
         inherited_fraction=inheritance.fraction if inheritance else 0.0,
         inheritance=inheritance.layers if inheritance else None,
-    ).warned(*warnings)
+    ).warned(*warnings, *lost)
     if outcome.outputs is None:
         return result
     with watch.timed("evaluate"):
@@ -149,33 +151,14 @@ def train(trial: TrialSpec, signals: Signals, watch: Stopwatch) -> TrialResult:
 
 
 def _warm_start(
-    model: Any, optimizer: Any, space: SearchSpace, trial: TrialSpec, examples: np.ndarray
-) -> tuple[Inheritance | None, Progress, list[str]]:
-    """Begin with what others have left: the parent's weights, what it ended with, an earlier attempt's checkpoint.
-
-    Returns:
-        What was inherited, how far the trial has come by that, and which of it could not be read, in which case the
-        trial begins as if it had not been there.
-    """
-    inheritance, progress, warnings = None, Progress(), []
-    if trial.trained_on:
-        try:
-            progress = train_on(Path(trial.trained_on), trial.batch_size, model, optimizer)
-        except UnreadableError as error:
-            warnings.append(f"its parent's training did not go on: {error}")
-    if progress.begun:
-        inheritance = all_copied(model)
-    elif trial.parent:
-        try:
-            weights = checkpoints.load(Path(trial.parent.weights))
-        except UnreadableError as error:
-            warnings.append(f"the weights of its parent were not inherited: {error}")
-        else:
-            child, parent = parts(space, trial.architecture), parts(space, trial.parent.architecture)
-            inheritance = inherit(model, space, child, parent, weights, np.asarray(examples[:CALIBRATION]), trial.seed)
-    if trial.resume:
-        try:
-            progress = load_progress(Path(trial.resume), trial.batch_size, model, optimizer)
-        except UnreadableError as error:
-            warnings.append(f"what an earlier attempt had done was lost: {error}")
-    return inheritance, progress, warnings
+    model: Any, space: SearchSpace, trial: TrialSpec, examples: np.ndarray
+) -> tuple[Inheritance | None, list[str]]:
+    """Give the model its parent's weights, if there are any; if they cannot be read, say so and begin from nothing."""
+    if trial.parent is None:
+        return None, []
+    try:
+        weights = checkpoints.load(Path(trial.parent.weights))
+    except UnreadableError as error:
+        return None, [f"the weights of its parent were not inherited: {error}"]
+    child, parent = parts(space, trial.architecture), parts(space, trial.parent.architecture)
+    return inherit(model, space, child, parent, weights, np.asarray(examples[:CALIBRATION]), trial.seed), []

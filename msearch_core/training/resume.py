@@ -6,8 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from msearch_core.training import checkpoints, spec
+from msearch_core.training import checkpoints
 from msearch_core.training.loop import Progress
+from msearch_core.training.spec import TrialSpec
 
 
 def save_progress(path: Path, batch_size: int, model: Any, optimizer: Any, progress: Progress) -> None:
@@ -32,8 +33,8 @@ def load_progress(path: Path, batch_size: int, model: Any, optimizer: Any) -> Pr
     Raises:
         UnreadableError: the checkpoint is gone or damaged; the model is as it was.
     """
+    tensors, state = checkpoints.load(path), checkpoints.load_state(path)
     try:
-        tensors, state = checkpoints.load(path), checkpoints.load_state(path)
         if state["batch_size"] != batch_size:
             return Progress()
         variables = {f"weights/{variable.path}": variable for variable in model.weights}
@@ -42,7 +43,7 @@ def load_progress(path: Path, batch_size: int, model: Any, optimizer: Any) -> Pr
         best = [tensors[f"best/{index}"] for index in range(len(model.weights))] if state["best"] else []
         step, curve, seconds = state["step"], state["curve"], state["seconds"]
     except (KeyError, ValueError) as error:
-        raise checkpoints.UnreadableError(spec.one_line(error)) from error
+        raise checkpoints.UnreadableError(f"it is no checkpoint of this model: {error!r}") from error
     for variable, value in values:
         variable.assign(value)
     return Progress(
@@ -55,14 +56,31 @@ def load_progress(path: Path, batch_size: int, model: Any, optimizer: Any) -> Pr
     )
 
 
-def train_on(path: Path, batch_size: int, model: Any, optimizer: Any) -> Progress:
-    """Go on from the checkpoint with which another trial ended; curve and seconds are to be this trial's own.
+def go_on(trial: TrialSpec, model: Any, optimizer: Any) -> tuple[Progress, list[str]]:
+    """Go on with what the parent ended with, if it is trained on, and with what an earlier attempt had come to.
 
-    Raises:
-        UnreadableError: as `load_progress`.
+    Args:
+        trial: names the checkpoints, if there are any.
+        model: as ``build_model`` makes it.
+        optimizer: built for it.
+
+    Returns:
+        How far the trial has come, and which checkpoints could not be read and were passed over.
     """
-    progress = load_progress(path, batch_size, model, optimizer)
-    return replace(progress, curve=[], seconds=0.0, begun=progress.step)
+    progress, lost = Progress(), []
+    for path, what in (
+        (trial.trained_on, "its parent's training did not go on"),
+        (trial.resume, "what an earlier attempt had done was lost"),
+    ):
+        if path:
+            try:
+                progress = load_progress(Path(path), trial.batch_size, model, optimizer)
+            except checkpoints.UnreadableError as error:
+                lost.append(f"{what}: {error}")
+                continue
+            if path == trial.trained_on:  # curve and seconds are to be this trial's own
+                progress = replace(progress, curve=[], seconds=0.0, begun=progress.step)
+    return progress, lost
 
 
 def _state_variables(model: Any, optimizer: Any) -> dict[str, Any]:

@@ -277,13 +277,10 @@ class Trainer:
         shutil.rmtree(output, ignore_errors=True)
         output.mkdir(parents=True)
         candidates = {uid: self.proposer.history[uid] for uid in proposal.parents if uid in self.proposer.history}
-        files = {
-            uid: self.artefacts.load(str(each.predictions), output / f"{uid}.safetensors")
-            for uid, each in candidates.items()
-        }
+        files, left_out = self.artefacts.load_outputs(candidates, output)
         asked = EnsembleSpec(
             uid=claim.uid,
-            predictions={uid: path for uid, path in files.items() if path},
+            predictions=files,
             combine=self.session.search.settings.get("combine") or "average",
             data=str(self.session.data),
             objective=self.session.search.objective,
@@ -293,7 +290,7 @@ class Trainer:
         spec.write(asked, output / "spec.json")
         self.host.start("ensemble", output / "spec.json").wait()
         try:
-            return spec.read(EnsembleResult, output / spec.RESULT)
+            return spec.read(EnsembleResult, output / spec.RESULT).warned(*left_out)
         except FileNotFoundError:
             return EnsembleResult(status="failed", error="the process ended without a result")
 
