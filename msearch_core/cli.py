@@ -92,7 +92,10 @@ def search(
         str | None, typer.Option(help="Cost to keep small as well: parameters, flops, latency_ms, model_bytes.")
     ] = None,
     early_stopping: Annotated[
-        str | None, typer.Option(help="End trials early that fall behind: asha or median.")
+        str | None,
+        typer.Option(
+            help="End trials that fall behind: asha, median; end all early and go on with the best: promotion."
+        ),
     ] = None,
     ensemble_every: Annotated[int | None, typer.Option(help="One trial in so many is an ensemble.")] = None,
     ensemble_search: Annotated[

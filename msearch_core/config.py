@@ -58,8 +58,9 @@ class SearchConfig(BaseModel):
     minimize: Literal["parameters", "flops", "latency_ms", "model_bytes"] | None = Field(
         None, description="a cost to be kept small besides the objective"
     )
-    early_stopping: Literal["asha", "median"] | None = Field(
-        None, description="end trials early that fall behind those of all trainers"
+    early_stopping: Literal["asha", "median", "promotion"] | None = Field(
+        None,
+        description="end trials early that fall behind those of all trainers; or end all early and promote the best",
     )
     ensemble_every: int | None = Field(None, ge=2, description="one trial in so many is an ensemble of earlier ones")
     ensemble_search: Literal["none", "nonadaptive", "adaptive", "residual"] | None = Field(

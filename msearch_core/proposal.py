@@ -21,7 +21,8 @@ class Proposal:
         architecture: names of blocks, from input to output.
         hyperparameters: by name; how the architecture is trained.
         kind: ``seed`` for a suggestion, ``search`` for an algorithm's own proposal, ``distill`` for one that learns
-            from a teacher too, ``ensemble`` for what is made of earlier trials.
+            from a teacher too, ``promote`` for its parent trained on to the next rung, ``ensemble`` for what is made
+            of earlier trials.
         parents: uids of the trials it descends from; weights are inherited from the first, or by `shares`. For an
             ensemble, those to choose its members from.
         mutation: how it differs from its parent, for a person to read.

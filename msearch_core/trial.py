@@ -48,8 +48,8 @@ class Trial:
     objective_name: str | None = None
     direction: str | None = None  # "max" or "min"
     metrics: Json | None = None  # by name
-    curve: tuple[float, ...] | None = None  # the objective at evenly spaced steps
-    rung: int | None = None
+    curve: tuple[float, ...] | None = None  # the objective at evenly spaced steps of this trial
+    rung: int | None = None  # the last of the rungs of early stopping that it came to, from 0
 
     # What was tried.
     architecture: tuple[str, ...] | None = None  # blocks from input to output

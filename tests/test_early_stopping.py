@@ -4,7 +4,15 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from msearch_core.algorithms.early_stopping import EVALUATIONS, RUNGS, Reached, beats_median, goes_on, promotable
+from msearch_core.algorithms.early_stopping import (
+    EVALUATIONS,
+    RUNGS,
+    Reached,
+    beats_median,
+    goes_on,
+    promotable,
+    rung_reached,
+)
 
 SCORES = st.lists(st.floats(-10, 10), min_size=0, max_size=40)
 
@@ -53,13 +61,32 @@ class TestPromotable:
         assert promotable(rung, {first.uid, second.uid}) is None
 
     @given(scores=SCORES)
-    def test_a_third_at_most_is_promoted_unless_scores_are_equal(self, scores) -> None:
-        rung, promoted = reached(*dict.fromkeys(scores)), set()
+    def test_a_third_is_promoted_and_it_is_the_best(self, scores) -> None:
+        rung, promoted = reached(*scores), set()
         while (found := promotable(rung, promoted)) is not None:
             promoted.add(found.uid)
         assert len(promoted) == len(rung) // 3
         best = sorted((each.score for each in rung), reverse=True)[: len(promoted)]
         assert sorted((each.score for each in rung if each.uid in promoted), reverse=True) == best
+
+    def test_of_equals_the_one_whose_loss_is_less_then_the_earlier(self) -> None:
+        rung = [Reached("c", 0.5), Reached("b", 0.5), Reached("a", 0.5, tie_break=-1.0)]
+        assert promotable(rung, ()) == rung[1]
+        assert promotable([*rung, Reached("d", 0.5, tie_break=0.1)], ()).uid == "d"
+
+    @given(points=st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), max_size=30))
+    def test_with_a_cost_those_that_few_dominate_go_on(self, points) -> None:
+        rung = [Reached(f"{n:02d}", float(score), float(cost)) for n, (score, cost) in enumerate(points)]
+        dominated = {each.uid: sum(other.dominates(each) for other in rung) for each in rung}
+        promoted: set[str] = set()
+        while (found := promotable(rung, promoted)) is not None:
+            promoted.add(found.uid)
+        others = [dominated[each.uid] for each in rung if each.uid not in promoted]
+        assert max((dominated[uid] for uid in promoted), default=0) <= min(others, default=0)
+
+
+def test_rungs_by_evaluations() -> None:
+    assert [rung_reached(count) for count in (0, 1, 2, 3, 9, 10)] == [None, 0, 0, 1, 1, 2]
 
 
 class TestMedian:

@@ -320,3 +320,25 @@ def test_a_limit_that_is_broken_is_said(settings: dict[str, float | None], said:
     cost = CountResult(parameters=1234, flops=56789, model_bytes=4936, latency_ms=1.2345)
     assert excess(cost, limits_of({"steps": 3, **settings})) == said
     assert excess(CountResult(), limits_of(settings)) is None
+
+
+def test_the_best_of_a_rung_is_promoted_once_by_whoever_comes_first(session: Session) -> None:
+    """Both have seen the same; the claim's key decides, and the other one goes on searching."""
+    asked = with_settings(session, "random", early_stopping="promotion")
+    first, second = proposer(asked, "a"), proposer(asked, "b")
+    suggested = len(session.space.suggestions)
+    for number in range(suggested):
+        claim = first.next()
+        assert claim
+        result = TrialResult(status="completed", objective=number / 10, curve=(number / 10,), steps=10)
+        assert asked.log.append(make_row(asked, claim, first.me, result, rung=0, seed=number, batch_size=32))
+        first.look()
+    second.look()
+    claims = [trainer.next() for trainer in (first, second)]
+    kinds = [claim and claim.proposal["kind"] for claim in claims]
+    assert kinds[0] == "promote"
+    assert claims[0].proposal["parents"] == (f"0001-{suggested:06d}",)
+    assert [kind for kind in kinds if kind == "promote"] == ["promote"] * min(2, suggested // 3)
+    first.board.release(claims[0])
+    again = proposer(asked, "c").next()
+    assert (again.uid, again.attempt, again.proposal["kind"]) == (claims[0].uid, 2, "promote")

@@ -52,6 +52,9 @@ def test_damaged_and_foreign_files_are_passed_over(rungs: tuple[Rungs, Rungs], l
     own, other = rungs
     store = open_store(log_url)
     store.create(layout.rung_file(UID, 1, 0), b"{torn")
+    for attempt, score in enumerate((b"NaN", b"null", b'"0.5"'), start=2):
+        name = layout.rung_file(UID, attempt, 0)
+        store.create(name, b'{"uid": "%s", "attempt": %d, "rung": 0, "objective": %s}' % (UID.encode(), attempt, score))
     store.create("rungs/0001-0/notes.txt", b"foreign")
     own.publish(record(rung=1))
     other.refresh(FOLDERS, lambda _: False)

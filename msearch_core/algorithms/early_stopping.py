@@ -8,8 +8,10 @@ one, as few others beat it.
 
 from __future__ import annotations
 
+from bisect import bisect_right, insort
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from statistics import median
 
 EVALUATIONS = 10
@@ -30,11 +32,13 @@ class Reached:
         uid: the trial.
         score: the objective, more is better.
         cost: what the search minimises beside it, if anything: less is better.
+        tie_break: tells trials with equal scores and costs apart where only some may go on: more is better.
     """
 
     uid: str
     score: float
     cost: float = 0.0
+    tie_break: float = 0.0
 
     def dominates(self, other: Reached) -> bool:
         """Whether it is no worse in either respect, and better in one."""
@@ -62,17 +66,28 @@ def goes_on(own: Reached, peers: Collection[Reached], reduction: int = REDUCTION
 def promotable(rung: Sequence[Reached], promoted: Collection[str], reduction: int = REDUCTION) -> Reached | None:
     """The promotion form of asynchronous successive halving (Li et al., MLSys 2020).
 
+    Beyond the paper, no more than ``1 / reduction`` of a rung are ever promoted: where later trials are better than
+    earlier ones, since they inherit from them, each would be in the top when it comes, and all would go on.
+
     Args:
         rung: what the trials that ended at a rung have reached.
-        promoted: uids of those that were promoted from it already.
+        promoted: uids of those that were promoted already, from this rung or another.
         reduction: one of so many is promoted.
 
     Returns:
         The best trial in the top ``1 / reduction`` that was not promoted yet, if there is one.
     """
     allowed = len(rung) // reduction
-    top = [each for each in rung if _better(each, rung) < allowed and each.uid not in promoted]
-    return max(top, key=lambda each: (-_better(each, rung), each.score, each.uid), default=None)
+    if sum(each.uid in promoted for each in rung) >= allowed:
+        return None
+    better = _better_than_each(rung)
+    order = sorted(rung, key=lambda each: (better[each.uid], -each.score, -each.tie_break, each.uid))
+    return next((each for each in order[:allowed] if each.uid not in promoted), None)
+
+
+def rung_reached(evaluations: int) -> int | None:
+    """The highest rung that a training has come to after so many evaluations; ``None`` before the first one."""
+    return bisect_right(RUNGS, evaluations) - 1 if evaluations >= RUNGS[0] else None
 
 
 def beats_median(curve: Sequence[float], peers: Collection[Sequence[float]], least: int = LEAST_PEERS) -> bool:
@@ -91,3 +106,16 @@ def beats_median(curve: Sequence[float], peers: Collection[Sequence[float]], lea
 
 def _better(own: Reached, peers: Collection[Reached]) -> int:
     return sum(peer.dominates(own) for peer in peers)
+
+
+def _better_than_each(rung: Sequence[Reached]) -> dict[str, int]:
+    """By uid, how many dominate each. In order of score, those are the earlier ones that cost no more."""
+    counts: dict[str, int] = {}
+    costs: list[float] = []
+    order = sorted(rung, key=lambda each: (-each.score, each.cost))
+    for (_, cost), equals in groupby(order, key=lambda each: (each.score, each.cost)):
+        together = [each.uid for each in equals]
+        counts.update(dict.fromkeys(together, bisect_right(costs, cost)))
+        for _ in together:
+            insort(costs, cost)
+    return counts

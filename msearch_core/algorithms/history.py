@@ -17,7 +17,7 @@ from msearch_core.space import Architecture, Value
 COLUMNS = (
     "uid", "run", "kind", "status", "objective", "direction", "metrics", "architecture", "hyperparameters",
     "parameters", "flops", "latency_ms", "model_bytes", "weights", "predictions", "cumulative_steps", "steps", "curve",
-    "mutation",
+    "mutation", "parents", "rung", "teacher", "seed", "batch_size",
 )  # fmt: skip
 """The columns of the trial log that a history is made from."""
 LOSSES = ("log_loss", "rmse", "loss")
@@ -53,6 +53,11 @@ class Outcome:
         curve: the objective at evenly spaced steps, in its own sign.
         members: of an ensemble, the shares of the trials that it is made of, by uid.
         adds: what of the members is added up by these shares, what they say in the end or logits.
+        parents: uids of the trials that it descends from.
+        rung: the rung at which it ended as it was meant to, if it was; one that was cut short ended at none.
+        teacher: uid of the trial that it learned from.
+        seed: of its training.
+        batch_size: examples a step.
     """
 
     uid: str
@@ -71,6 +76,11 @@ class Outcome:
     curve: tuple[float, ...] = ()
     members: Mapping[str, float] = field(default_factory=dict)
     adds: Literal["outputs", "logits"] = "outputs"
+    parents: tuple[str, ...] = ()
+    rung: int | None = None
+    teacher: str | None = None
+    seed: int | None = None
+    batch_size: int | None = None
 
 
 def outcomes(table: pa.Table, run: str) -> list[Outcome]:
@@ -104,6 +114,11 @@ def _outcome(row: Mapping[str, Any]) -> Outcome:
         curve=tuple(row["curve"] or ()),
         members=made_of.get("members", {}),
         adds=made_of.get("adds", "outputs"),
+        parents=tuple(row["parents"] or ()),
+        rung=row["rung"] if row["status"] == "completed" else None,
+        teacher=row["teacher"],
+        seed=row["seed"],
+        batch_size=row["batch_size"],
     )
 
 

@@ -27,7 +27,7 @@ def compare(frame: pd.DataFrame, uids: Sequence[str] = (), top: int = 3) -> pd.D
         top: how many are the best.
 
     Returns:
-        One row a trial: uid, kind, status, objective with ``low`` and ``high``, what it costs to use (parameters,
+        One row a trial: uid, kind, status, rung, objective with ``low`` and ``high``, what it costs to use (parameters,
         flops, latency, bytes) and cost to train (``ancestor_seconds`` the whole descent), ``seconds_<phase>``,
         architecture, hyperparameters, ``architecture_difference`` and ``hyperparameter_difference`` (lists of texts,
         empty for the first), and ``lineage``: the uids from the root to the trial.
@@ -66,6 +66,7 @@ def _row(trial: Any, first: Any, parents: dict[str, tuple[str, ...]], seconds: d
         "uid": uid,
         "kind": trial["kind"],
         "status": trial["status"],
+        "rung": trial["rung"],
         "objective": _number(trial["objective"]),
         "low": low,
         "high": high,

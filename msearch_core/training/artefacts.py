@@ -65,16 +65,23 @@ class Artefacts:
 
     def load_checkpoint(self, claim: Claim, path: Path) -> str | None:
         """Fetch what an earlier attempt left off with; returns the path, or ``None`` if there is none."""
-        names = self._store.list(checkpoint_folder(claim.uid)) if claim.attempt > 1 else []
+        return self.load_last_checkpoint(claim.uid, path) if claim.attempt > 1 else None
+
+    def load_last_checkpoint(self, uid: str, path: Path) -> str | None:
+        """Fetch a trial's newest checkpoint; returns the path, or ``None`` if there is none."""
+        names = self._store.list(checkpoint_folder(uid))
         return self.load(names[-1], path) if names else None
 
     def clear_checkpoints(self, claim: Claim) -> None:
         """Remove a finished trial's checkpoints, if there can be any; those that cannot be removed do no harm."""
-        if claim.attempt == 1 and claim.uid not in self._checkpointed:
-            return
-        self._checkpointed.discard(claim.uid)
+        if claim.attempt > 1 or claim.uid in self._checkpointed:
+            self.remove_checkpoints(claim.uid)
+
+    def remove_checkpoints(self, uid: str) -> None:
+        """Remove the checkpoints of a trial that nobody goes on from any more."""
+        self._checkpointed.discard(uid)
         with contextlib.suppress(OSError):
-            for name in self._store.list(checkpoint_folder(claim.uid)):
+            for name in self._store.list(checkpoint_folder(uid)):
                 self._store.delete(name)
 
     def load_members(self, trial: Outcome, history: Mapping[str, Outcome], folder: Path) -> tuple[Member, ...]:
@@ -91,6 +98,24 @@ class Artefacts:
             architecture = history[uid].architecture
             members.append(Member(weights=str(path), architecture=architecture, share=share, adds=trial.adds))
         return tuple(members)
+
+    def load_outputs(self, candidates: Mapping[str, Outcome], folder: Path) -> tuple[dict[str, str], list[str]]:
+        """Fetch what candidates for an ensemble said of the validation split.
+
+        Returns:
+            The local files by uid, and why some are left out: outputs that are gone, or weights, without which a
+            member could not be used.
+        """
+        present = set(self._store.list("weights"))
+        found, left_out = {}, []
+        for uid, each in candidates.items():
+            if each.weights not in present:
+                left_out.append(f"{uid} was left out: its weights are gone")
+            elif path := self.load(str(each.predictions), folder / f"{uid}.safetensors"):
+                found[uid] = path
+            else:
+                left_out.append(f"{uid} was left out: its outputs are gone")
+        return found, left_out
 
     def load(self, name: str, path: Path) -> str | None:
         """Fetch an object of the log into a local file; returns the path, or ``None`` if it is not there."""

@@ -11,6 +11,10 @@ from typing import Any
 import numpy as np
 
 
+class UnreadableError(ValueError):
+    """A file of tensors that is not there, or that is no whole one."""
+
+
 def weights_of(model: Any) -> dict[str, np.ndarray]:
     """A Keras model's weights, batch-norm statistics included, by variable path such as ``head/kernel``."""
     return {variable.path: variable.value.numpy() for variable in model.weights}
@@ -42,12 +46,17 @@ def load(path: Path) -> dict[str, np.ndarray]:
     """Read a file's tensors.
 
     Raises:
-        OSError: there is no such file.
-        safetensors.SafetensorError: it is not a whole safetensors file.
+        UnreadableError: there is no such file, or it is not a whole safetensors file.
     """
+    from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
-    tensors: dict[str, np.ndarray] = load_file(path)
+    try:
+        tensors: dict[str, np.ndarray] = load_file(path)
+    except FileNotFoundError as error:
+        raise UnreadableError("it is gone") from error
+    except (SafetensorError, OSError) as error:
+        raise UnreadableError(f"it is damaged: {str(error).splitlines()[0]}") from error
     return tensors
 
 

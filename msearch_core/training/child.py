@@ -19,6 +19,7 @@ from msearch_core.training.build import build_model, count_flops, count_paramete
 from msearch_core.training.distillation import make_distillation_loss, teacher_outputs, with_teacher
 from msearch_core.training.feed import make_feed
 from msearch_core.training.growing import grow
+from msearch_core.training.inherit import all_copied
 from msearch_core.training.loop import (
     Progress,
     Signals,
@@ -29,7 +30,7 @@ from msearch_core.training.loop import (
     make_train_steps,
 )
 from msearch_core.training.measure import Stopwatch, latency, processor
-from msearch_core.training.resume import load_progress, save_progress
+from msearch_core.training.resume import go_on, save_progress
 from msearch_core.training.slots import slots_of
 from msearch_core.training.spec import ProgressRecord, TrialResult, TrialSpec
 from msearch_core.training.summaries import Summaries
@@ -99,13 +100,13 @@ def train(trial: TrialSpec, signals: Signals, watch: Stopwatch) -> TrialResult:
         train_steps = make_train_steps(learner, optimizer, problem, training, trial.hyperparameters, loss_of)
         train_steps.get_concrete_function()
     with watch.timed("warm_start"):
-        inheritance = warm_start(model, optimizer, space, trial, training.x)
+        inheritance, warnings = warm_start(model, optimizer, space, trial, training.x)
         if growth:
             growth.begin()
-        progress = Progress()
-        if trial.resume:
-            progress = load_progress(Path(trial.resume), trial.batch_size, learner, optimizer)
-        begun = progress.step
+        progress, lost = go_on(trial, learner, optimizer)
+        if progress.begun:
+            inheritance, warnings = all_copied(model), []
+        resumed_at = progress.step if progress.step > progress.begun else 0
     with watch.timed("data"):
         limit = round(trial.in_memory_mb * 2**20)
         feed = make_feed(training, trial.seed, trial.batch_size, trial.steps, limit)
@@ -134,20 +135,24 @@ def train(trial: TrialSpec, signals: Signals, watch: Stopwatch) -> TrialResult:
         timed=watch.timed,
         report=report,
         stop_at=float("inf") if trial.stop_at is None else trial.stop_at,
+        evaluations=trial.evaluations,
     )
     outcome = fit(run, progress, signals)
     result = TrialResult(
         status=outcome.ending,
         error=outcome.error,
         curve=tuple(progress.curve),
-        steps=progress.step,
+        steps=progress.step - progress.begun,
         train_seconds=progress.seconds,
         parameters=parameters,
         flops=flops,
         inherited_fraction=inheritance.fraction if inheritance else 0.0,
         inheritance=inheritance.layers if inheritance else None,
-        extra={"training": {**_conditions(trial), "resumed_at": begun}, **(inheritance.extra if inheritance else {})},
-    )
+        extra={
+            "training": {**_conditions(trial), "resumed_at": resumed_at},
+            **(inheritance.extra if inheritance else {}),
+        },
+    ).warned(*warnings, *lost)
     if outcome.outputs is None:
         return result
     with watch.timed("evaluate"):

@@ -53,7 +53,7 @@ def teacher_outputs(teacher: Teacher, problem: Problem, space: SearchSpace, x: n
         x: the encoded train split.
 
     Raises:
-        OSError: a model's weights are not there.
+        UnreadableError: a model's weights are gone or damaged.
     """
 
     def compute() -> dict[str, np.ndarray]:

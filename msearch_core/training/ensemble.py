@@ -22,13 +22,16 @@ def load_members(problem: Problem, space: SearchSpace, members: Sequence[Member]
     """A trained model, or several as one, for use only: without what acts in training alone.
 
     Raises:
-        OSError: a member's weights are not there.
+        UnreadableError: a member's weights are gone or damaged.
     """
     models = []
     for member in members:
         # Some of Keras' augmentations act whenever they are not told otherwise.
         models.append(build_model(problem, space, member.architecture, {}))
-        checkpoints.assign_weights(models[-1], checkpoints.load(Path(member.weights)))
+        try:
+            checkpoints.assign_weights(models[-1], checkpoints.load(Path(member.weights)))
+        except (ValueError, KeyError) as error:
+            raise checkpoints.UnreadableError(f"the weights of {Path(member.weights).stem}: {error}") from error
     return build_ensemble(problem, models, [member.share for member in members], members[0].adds)
 
 

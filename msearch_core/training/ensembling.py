@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from msearch_core.algorithms.ensemble_selection import Outputs, combine, fit_weights, select
@@ -33,19 +35,24 @@ def assemble(asked: EnsembleSpec, watch: Stopwatch) -> EnsembleResult:
     with watch.timed("data"):
         data = open_prepared(Path(asked.data))
         problem, validation = data.problem, data.splits["validation"]
-        outputs = {uid: checkpoints.load(Path(path)) for uid, path in asked.predictions.items()}
     objective = find_objective(problem, asked.objective)
     sign = 1.0 if objective.direction == "max" else -1.0
 
     def score(said: Outputs) -> float:
         return sign * objective.score(validation.y, said, validation.weight)
 
+    def loss_of(said: Outputs) -> float:
+        return loss(problem, validation.y, said, validation.weight)
+
     with watch.timed("select"):
+        outputs, left_out = _usable(asked.predictions, (score, loss_of))
+        if not outputs:
+            return EnsembleResult(status="failed", error="none of its candidates can be used").warned(*left_out)
         said = list(outputs.values())
         if asked.combine == "average":
             shares = select(said, score)
         else:
-            found = fit_weights(said, lambda mean: loss(problem, validation.y, mean, validation.weight))
+            found = fit_weights(said, loss_of)
             kept = [share if share >= SMALLEST_SHARE else 0.0 for share in found]
             shares = tuple(share / sum(kept) for share in kept)
         together = combine(said, shares)
@@ -57,7 +64,28 @@ def assemble(asked: EnsembleSpec, watch: Stopwatch) -> EnsembleResult:
             metrics=spec.finite(evaluate(problem, validation.y, together, validation.weight)),
             steps=0,
             members={uid: share for uid, share in zip(outputs, shares, strict=True) if share},
-        )
+        ).warned(*left_out)
     with watch.timed("checkpoint"):
         checkpoints.save(Path(asked.output) / spec.PREDICTIONS, together)
     return result
+
+
+def _usable(
+    files: Mapping[str, str], worths: Sequence[Callable[[Outputs], float]]
+) -> tuple[dict[str, Outputs], list[str]]:
+    """What the candidates have said, and why some are left out: unreadable outputs, or such that are not finite.
+
+    A score alone does not tell: the label that is not a number counts as the likeliest one.
+    """
+    outputs: dict[str, Outputs] = {}
+    left_out = []
+    for uid, path in files.items():
+        try:
+            said = checkpoints.load(Path(path))
+            if not all(math.isfinite(worth(said)) for worth in worths):
+                raise ValueError("its outputs are not finite")
+        except (ValueError, KeyError) as error:
+            left_out.append(f"{uid} was left out: {error}")
+        else:
+            outputs[uid] = said
+    return outputs, left_out

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import pyarrow as pa
@@ -32,7 +32,8 @@ def last_winner(session: Session) -> WinnerRecord | None:
 def name_winner(session: Session, host: TrainingHost, scratch: Path, threads: int = 1) -> WinnerRecord | None:
     """Choose the winner of a finished run, score it on the test split and put its model into the log.
 
-    A trial that won before keeps its test score: the test split is not opened again for it.
+    A trial that won before keeps its test score: the test split is not opened again for it. One whose weights are gone
+    cannot win.
 
     Returns:
         The record; ``None`` if no trial of the run has a score.
@@ -45,16 +46,20 @@ def name_winner(session: Session, host: TrainingHost, scratch: Path, threads: in
     frame = session.log.trials()
     history = outcomes(pa.Table.from_pandas(frame, SCHEMA, preserve_index=False), session.run.run)
     # One that was scored again belongs to an earlier run: whether it stays in use is decided by `production`.
-    found = best([each for each in history if each.kind != "rescore"], 1)
+    present = set(session.log.store.list("weights"))
+    by_uid = {each.uid: each for each in history}
+    earlier = session.log.winners()
+    won = {each.uid for each in earlier}
+    usable = [each for each in history if each.uid in won or _is_there(each, by_uid, present)]
+    found = best([each for each in usable if each.kind != "rescore"], 1)
     if not found:
         return None
     trials = int((frame["run"] == session.run.run).sum())
-    earlier = session.log.winners()
     again = next((each for each in earlier if (each.run, each.uid) == (session.run.run, found[0].uid)), None)
     if again:
         record = WinnerRecord(**{**vars(again), "trials": trials})
     else:
-        result, model = _finish(session, found[0], {each.uid: each for each in history}, host, scratch, threads)
+        result, model = _finish(session, found[0], by_uid, host, scratch, threads)
         record = WinnerRecord(
             run=session.run.run,
             trials=trials,
@@ -66,6 +71,12 @@ def name_winner(session: Session, host: TrainingHost, scratch: Path, threads: in
             test_openings=1 + max((each.test_openings for each in earlier), default=0),
         )
     return session.log.add_winner(record)
+
+
+def _is_there(trial: Outcome, history: Mapping[str, Outcome], present: Collection[str]) -> bool:
+    """Whether there are weights to make a model of: its own, or those of all its members."""
+    members = trial.members or {trial.uid: 1.0}
+    return all(uid in history and history[uid].weights in present for uid in members)
 
 
 def _finish(

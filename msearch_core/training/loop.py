@@ -54,6 +54,7 @@ class Progress:
         best_weights: the weights at that evaluation, in the order of ``model.weights``.
         seconds: spent on gradient steps.
         loss: the mean of what training lowers, over the steps before the last evaluation and after the one before.
+        begun: the step at which the trial began, where it goes on from another one.
     """
 
     step: int = 0
@@ -62,6 +63,7 @@ class Progress:
     best_weights: list[np.ndarray] = field(default_factory=list)
     seconds: float = 0.0
     loss: float | None = None
+    begun: int = 0
 
 
 @dataclass(frozen=True)
@@ -76,13 +78,14 @@ class TrainingRun:
         problem: what is learned.
         validation: what is evaluated on.
         objective: which evaluation is the best.
-        steps: gradient steps in all.
+        steps: gradient steps of a whole training.
         save: writes a checkpoint.
         save_seconds: how often.
         deadline: when training stops, on ``time.monotonic``'s clock.
         timed: a context manager that adds what happens in it to the phase of that name.
         report: is told of the progress after each evaluation.
         stop_at: after so many steps training ends as if a signal had ended it.
+        evaluations: the training ends with so many of a whole one's.
     """
 
     model: Any
@@ -99,6 +102,7 @@ class TrainingRun:
     timed: Callable[[str], AbstractContextManager[None]]
     report: Callable[[Progress], None] = lambda _: None
     stop_at: float = math.inf
+    evaluations: int = EVALUATIONS
 
 
 @dataclass(frozen=True)
@@ -235,17 +239,20 @@ def make_predict(model: Any, problem: Problem, dtype: Any, *, logits: bool = Fal
 def fit(run: TrainingRun, progress: Progress, signals: Signals) -> Fit:
     """Train to the last step, or until a signal, the deadline or a loss that is not finite.
 
+    One that ends before a whole training would leaves a checkpoint from which another trial can go on.
+
     Args:
         run: what is trained.
         progress: where to start; kept up to date.
         signals: looked at between calls.
     """
     points = [round(run.steps * (each + 1) / EVALUATIONS) for each in range(EVALUATIONS)]
+    last = max(1, points[run.evaluations - 1])
     chunk, next_save = 1, time.monotonic() + run.save_seconds
     ending: Ending = "completed"
     error = None
     losses, since = 0.0, progress.step
-    while progress.step < run.steps:
+    while progress.step < last:
         if signals.preempt:
             with run.timed("checkpoint"):
                 run.save()
@@ -279,6 +286,9 @@ def fit(run: TrainingRun, progress: Progress, signals: Signals) -> Fit:
                 return Fit("diverged", f"the outputs or their score are not finite at step {stop}", None)
             progress.loss, losses, since = losses / (stop - since), 0.0, stop
             run.report(progress)
+    if ending == "completed" and last < run.steps:
+        with run.timed("checkpoint"):
+            run.save()
     with run.timed("evaluate"):
         if ending == "stopped" and (progress.step not in points or progress.best is None):
             _evaluate(run, run.predict(run.validation.x), progress)

@@ -129,14 +129,3 @@ def fetch_teacher(
         outputs=str(kept / f"{proposal.teacher}.safetensors"),
         method=search.settings.get("distillation") or "cross_entropy",
     )
-
-
-def fetch_predictions(
-    artefacts: Artefacts, uids: tuple[str, ...], history: Mapping[str, Outcome], output: Path
-) -> dict[str, str]:
-    """By uid a local file of the validation outputs of those trials that have left any."""
-    candidates = {uid: history[uid] for uid in uids if uid in history}
-    files = {
-        uid: artefacts.load(str(each.predictions), output / f"{uid}.safetensors") for uid, each in candidates.items()
-    }
-    return {uid: path for uid, path in files.items() if path}

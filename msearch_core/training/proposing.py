@@ -12,6 +12,7 @@ import numpy as np
 from msearch_core.algorithms import algorithm, phases
 from msearch_core.algorithms.history import COLUMNS, Outcome, best, outcomes, ranked_by_front
 from msearch_core.algorithms.inheritance import with_sources
+from msearch_core.algorithms.promotion import PROMOTION, furthest, promotions
 from msearch_core.session import Session
 from msearch_core.space import Architecture, Proposal
 from msearch_core.trial_log import Board, Claim, Identity, take_key
@@ -105,7 +106,8 @@ class Proposer:
     def proposals(self, slot: int, rng: np.random.Generator) -> Iterator[Proposal]:
         """What to try in a slot: one proposal after another, should the first ones be refused.
 
-        First what an earlier run found, trained on; then suggestions; then what the algorithm makes of the history.
+        First what an earlier run found, trained on; then suggestions; then what is to be promoted, if trials end at
+        their first rung; then what the algorithm makes of the history.
 
         A pure function of what was read, the slot and the generator.
 
@@ -121,23 +123,33 @@ class Proposer:
         if 0 < slot - len(known) <= len(suggestions):
             hyperparameters = space.random_hyperparameters(rng)
             yield Proposal(suggestions[slot - len(known) - 1], hyperparameters, kind="seed", algorithm="suggestion")
-        history = self._in_order
+        singles = self._in_order
+        if settings.get("early_stopping") == PROMOTION:
+            singles = furthest(singles)
+        history = singles
         if settings.get("minimize"):
             history = ranked_by_front(history, settings["minimize"])
         under_way = [Proposal.from_json(claim.proposal) for claim in self.board.pending()]
         pending = [each for each in under_way if each.architecture]
-        kind = phases.special(slot, self._in_order, self._ensembles, settings)
+        kind = phases.special(slot, singles, self._ensembles, settings)
         if kind == "ensemble" and not phases.grows(settings):
-            yield phases.ensemble(self._in_order)
+            yield phases.ensemble(singles)
             kind = "search"
+        if kind == "search" and settings.get("early_stopping") == PROMOTION:
+            yield from promotions(self._in_order, self._being_promoted(), settings.get("minimize"))
         while True:
             proposal = dataclasses.replace(propose(history, pending, space, rng), algorithm=name)
             if kind == "distill":
-                proposal = phases.student(proposal, self._in_order, self._ensembles)
+                proposal = phases.student(proposal, singles, self._ensembles)
             if kind == "ensemble":
-                yield phases.tower(proposal, self._in_order, self._ensembles)
+                yield phases.tower(proposal, singles, self._ensembles)
             else:
-                yield with_sources(proposal, self._in_order, settings.get("inheritance"))
+                yield with_sources(proposal, singles, settings.get("inheritance"))
+
+    def _being_promoted(self) -> set[str]:
+        """The trials whose promotions are claimed, also those that wait for another trainer to take them over."""
+        proposals = [claim.proposal for claim in self.board.claims.latest.values() if claim]
+        return {proposal["parents"][0] for proposal in proposals if proposal["kind"] == "promote"}
 
     def _claim(self, slot: int, attempt: int = 1) -> Claim | None:
         uid = self.board.uid(slot)

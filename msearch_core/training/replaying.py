@@ -16,14 +16,15 @@ from msearch_core.session import Session, resolve
 from msearch_core.training import spec
 from msearch_core.training.artefacts import Artefacts
 from msearch_core.training.client import TrainingHost
-from msearch_core.training.preparing import ensemble_spec, fetch_predictions, fetch_teacher, trial_spec
+from msearch_core.training.preparing import ensemble_spec, fetch_teacher, trial_spec
 from msearch_core.training.rescoring import Rescorer
 from msearch_core.training.rows import proposal_of
 from msearch_core.training.sources import load_base, load_parents, parents_of, sources_of
 from msearch_core.training.spec import EnsembleResult, TrialResult
+from msearch_core.training.staging import stage_of
 from msearch_core.trial import SCHEMA, Trial, from_table
 from msearch_core.trial_log import TrialLog
-from msearch_core.trial_log.layout import parse_uid
+from msearch_core.trial_log.layout import checkpoint_file, parse_uid
 from msearch_core.trial_log.store import open_store
 
 UNTRAINED = ("infeasible",)
@@ -105,6 +106,8 @@ class Replayer:
             for name, file in ((earlier.weights, spec.WEIGHTS), (earlier.predictions, spec.PREDICTIONS)):
                 if name and (output / file).exists():
                     store.create(name, (output / file).read_bytes())
+            if (output / spec.CHECKPOINT).exists():
+                store.create(checkpoint_file(each, 1, 1), (output / spec.CHECKPOINT).read_bytes())
             if result.objective is None:
                 raise UserError(f"its ancestor {each}, trained again, is {result.status}: {result.error}")
         return self._do(row, Artefacts(store))
@@ -173,6 +176,12 @@ class Replayer:
             base = load_base(artefacts, proposal, history, settings, output)
         except (KeyError, FileNotFoundError) as error:
             raise _gone(row.uid, f"the weights of {proposal.teacher or proposal.base}") from error
+        stage = stage_of(proposal, history.get(next(iter(proposal.parents), "")), settings, row.seed or 0)
+        trained_on = None
+        if stage.parent:
+            trained_on = artefacts.load_last_checkpoint(stage.parent.uid, output / "trained_on.safetensors")
+            if trained_on is None:
+                raise _gone(row.uid, f"the checkpoints of {stage.parent.uid}")
         asked = trial_spec(
             session.search,
             proposal,
@@ -191,6 +200,8 @@ class Replayer:
             **recorded,
             "threads": self.threads(row),
             "time_limit_seconds": None,
+            "evaluations": stage.evaluations,
+            "trained_on": trained_on,
             "stop_at": row.steps if row.status == "stopped" else None,
         }
         spec.write(asked.model_copy(update=exactly), output / "spec.json")
@@ -200,7 +211,8 @@ class Replayer:
     def _ensemble(self, row: Trial, artefacts: Artefacts, output: Path) -> TrialResult:
         session, candidates = self.session(row.uid), proposal_of(row).parents
         # Of the candidates, those alone could be chosen whose outputs were there.
-        predictions = fetch_predictions(artefacts, candidates, self._history(row.uid), output)
+        known = {uid: each for uid, each in self._history(row.uid).items() if uid in candidates}
+        predictions, _ = artefacts.load_outputs(known, output)
         if missing := [uid for uid in candidates if uid not in predictions]:
             raise _gone(row.uid, f"the validation outputs of {', '.join(missing)}")
         asked = ensemble_spec(

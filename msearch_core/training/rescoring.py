@@ -12,6 +12,7 @@ from typing import Literal
 import pyarrow as pa
 
 from msearch_core.algorithms.history import Outcome, best, outcomes
+from msearch_core.algorithms.promotion import furthest
 from msearch_core.data.options import data_options
 from msearch_core.data.prepare import prepare_cached
 from msearch_core.data.prepared import problem_from_json
@@ -176,7 +177,7 @@ def earlier_best(log: TrialLog, table: pa.Table, run: str, keep: int) -> list[Ou
         return []
     kinds = ("rescore", "ensemble")
     trained = [each for each in outcomes(table, max(earlier)) if each.weights and each.kind not in kinds]
-    found = best(trained, keep)
+    found = best(furthest(trained), keep)
     used = log.productions()
     if used and used[-1].uid not in {each.uid for each in found}:
         found += [each for each in outcomes(table, used[-1].run) if each.uid == used[-1].uid]

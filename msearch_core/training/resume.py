@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from msearch_core.training import checkpoints
 from msearch_core.training.loop import Progress
+from msearch_core.training.spec import TrialSpec
 
 
 def save_progress(path: Path, batch_size: int, model: Any, optimizer: Any, progress: Progress) -> None:
@@ -20,28 +22,65 @@ def save_progress(path: Path, batch_size: int, model: Any, optimizer: Any, progr
         "curve": progress.curve,
         "best": progress.best,
         "seconds": progress.seconds,
+        "begun": progress.begun,
     }
     checkpoints.save(path, tensors, state)
 
 
 def load_progress(path: Path, batch_size: int, model: Any, optimizer: Any) -> Progress:
-    """Go on from a checkpoint, or from the start if it was made with batches of another size."""
+    """Go on from a checkpoint, or from the start if it was made with batches of another size.
+
+    Raises:
+        UnreadableError: the checkpoint is gone or damaged; the model is as it was.
+    """
     tensors, state = checkpoints.load(path), checkpoints.load_state(path)
-    if state["batch_size"] != batch_size:
-        return Progress()
-    checkpoints.assign_weights(
-        model, {name.removeprefix("weights/"): value for name, value in tensors.items() if name.startswith("weights/")}
-    )
-    for name, variable in _state_variables(model, optimizer).items():
-        variable.assign(tensors[name])
-    best = [tensors[f"best/{index}"] for index in range(len(model.weights))] if state["best"] else []
+    try:
+        if state["batch_size"] != batch_size:
+            return Progress()
+        variables = {f"weights/{variable.path}": variable for variable in model.weights}
+        values = [(variable, tensors[name]) for name, variable in variables.items()]
+        values += [(variable, tensors[name]) for name, variable in _state_variables(model, optimizer).items()]
+        best = [tensors[f"best/{index}"] for index in range(len(model.weights))] if state["best"] else []
+        step, curve, seconds = state["step"], state["curve"], state["seconds"]
+    except (KeyError, ValueError) as error:
+        raise checkpoints.UnreadableError(f"it is no checkpoint of this model: {error!r}") from error
+    for variable, value in values:
+        variable.assign(value)
     return Progress(
-        step=state["step"],
-        curve=state["curve"],
+        step=step,
+        curve=curve,
         best=tuple(state["best"]) if state["best"] else None,
         best_weights=best,
-        seconds=state["seconds"],
+        seconds=seconds,
+        begun=state.get("begun", 0),
     )
+
+
+def go_on(trial: TrialSpec, model: Any, optimizer: Any) -> tuple[Progress, list[str]]:
+    """Go on with what the parent ended with, if it is trained on, and with what an earlier attempt had come to.
+
+    Args:
+        trial: names the checkpoints, if there are any.
+        model: as ``build_model`` makes it.
+        optimizer: built for it.
+
+    Returns:
+        How far the trial has come, and which checkpoints could not be read and were passed over.
+    """
+    progress, lost = Progress(), []
+    for path, what in (
+        (trial.trained_on, "its parent's training did not go on"),
+        (trial.resume, "what an earlier attempt had done was lost"),
+    ):
+        if path:
+            try:
+                progress = load_progress(Path(path), trial.batch_size, model, optimizer)
+            except checkpoints.UnreadableError as error:
+                lost.append(f"{what}: {error}")
+                continue
+            if path == trial.trained_on:  # curve and seconds are to be this trial's own
+                progress = replace(progress, curve=[], seconds=0.0, begun=progress.step)
+    return progress, lost
 
 
 def _state_variables(model: Any, optimizer: Any) -> dict[str, Any]:

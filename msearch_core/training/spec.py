@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from msearch_core.algorithms.early_stopping import EVALUATIONS
 from msearch_core.space import Value
 
 RESULT = "result.json"
@@ -91,11 +92,13 @@ class TrialSpec(_Record):
 
     Attributes:
         space: as ``msearch_core.loading.load_space`` takes it.
-        steps: gradient steps in all, those before ``resume`` included.
+        steps: gradient steps of a whole training, those before ``resume`` and ``trained_on`` included.
+        evaluations: how many of a whole training's evaluations the trial comes to; it ends then.
         data: a folder of prepared data.
         others: those with whose weights the parent's are averaged.
         optimizer_state: whether the optimizer's moments are inherited too, and kept for the trial's own children.
         rewarm: the share of the steps over which a trial that inherits warms its learning rate up.
+        trained_on: the checkpoint with which the parent ended; the trial goes on from there.
         resume: a checkpoint that an earlier attempt at this trial left.
         threads: how many cores TensorFlow may use.
         time_limit_seconds: training stops then and is evaluated.
@@ -112,6 +115,7 @@ class TrialSpec(_Record):
     hyperparameters: dict[str, Value] = Field(default_factory=dict)
     seed: int = Field(ge=0)
     steps: int = Field(ge=1)
+    evaluations: int = Field(default=EVALUATIONS, ge=1, le=EVALUATIONS)
     batch_size: int = Field(ge=1)
     data: str
     objective: str
@@ -119,6 +123,7 @@ class TrialSpec(_Record):
     others: tuple[Parent, ...] = ()
     optimizer_state: Literal["fresh", "inherit"] = "fresh"
     rewarm: float = Field(default=0.0, ge=0, le=1)
+    trained_on: str | None = None
     teacher: Teacher | None = None
     base: Base | None = None
     resume: str | None = None
@@ -165,6 +170,13 @@ class TrialResult(_Record):
     inheritance: dict[str, Literal["copied", "morphed", "fresh"]] | None = None
     extra: dict[str, Any] | None = None
     mixture: tuple[float, float] | None = None
+
+    def warned(self, *lines: str) -> Self:
+        """The same with further lines under ``warnings`` in ``extra``: what was amiss and did not end the trial."""
+        if not lines:
+            return self
+        extra = self.extra or {}
+        return self.model_copy(update={"extra": {**extra, "warnings": [*extra.get("warnings", ()), *lines]}})
 
 
 class EnsembleSpec(_Record):

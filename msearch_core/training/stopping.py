@@ -7,6 +7,7 @@ from typing import Any
 
 from msearch_core.algorithms.early_stopping import RUNGS, Reached, beats_median, goes_on
 from msearch_core.algorithms.history import Outcome
+from msearch_core.algorithms.promotion import PROMOTION
 from msearch_core.training.spec import ProgressRecord
 from msearch_core.trial_log import Board, Claim
 from msearch_core.trial_log.layout import parse_uid
@@ -23,7 +24,8 @@ class EarlyStopping:
         board: the run.
         history: the finished trials by uid, kept up to date by the caller.
         direction: of the objective, ``max`` or ``min``.
-        settings: ``early_stopping``, ``asha`` or ``median``, and what to ``minimize`` beside the objective.
+        settings: ``early_stopping``, of which ``asha`` and ``median`` end trials, and what to ``minimize`` beside the
+            objective.
 
     Attributes:
         rule: the one of ``early_stopping``; ``None`` if no trial is ended early.
@@ -35,7 +37,8 @@ class EarlyStopping:
         self._board = board
         self._history = history
         self._sign = 1.0 if direction == "max" else -1.0
-        self.rule = settings.get("early_stopping")
+        rule = settings.get("early_stopping")
+        self.rule = None if rule == PROMOTION else rule
         self._minimize = settings.get("minimize")
         self._rungs = Rungs(board.store)
         self._passed: dict[str, int] = {}

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from msearch_core.algorithms.history import Outcome
 from msearch_core.errors import UserError
@@ -22,7 +23,6 @@ from msearch_core.training.limits import NO_LIMITS, Limits, excess, limits_of
 from msearch_core.training.preparing import (
     TIME_LIMIT_SECONDS,
     ensemble_spec,
-    fetch_predictions,
     fetch_teacher,
     trial_seed,
     trial_spec,
@@ -36,7 +36,9 @@ from msearch_core.training.spec import (
     EnsembleResult,
     ProgressRecord,
     TrialResult,
+    TrialSpec,
 )
+from msearch_core.training.staging import Stage, stage_of
 from msearch_core.training.stopping import EarlyStopping
 from msearch_core.trial import Trial
 from msearch_core.trial_log import MAX_ATTEMPTS, Claim, Heartbeat, Identity
@@ -125,15 +127,16 @@ class Trainer:
             took this one for dead was first.
         """
         started, began = datetime.now(UTC), time.monotonic()
-        batch_size = int(self.session.search.settings["batch_size"])
         output = self.scratch / claim.uid
         proposal = Proposal.from_json(claim.proposal)
         parents = parents_of(proposal, self.proposer.history, self.session.search.settings)
+        stage = self._stage(claim, proposal)
+        batch_size = stage.batch_size
         result = self._without_training(claim) or self._ensemble(claim, output)
-        result = result or self._train(claim, parents, output, batch_size)
+        result = result or self._train(claim, parents, stage, output, batch_size)
         if result.status == "oom" and batch_size > 1 and not self.leaving:
             batch_size //= 2
-            result = self._train(claim, parents, output, batch_size)
+            result = self._train(claim, parents, stage, output, batch_size)
         if result.status == "preempted" or (result.status == "oom" and self.leaving):
             patiently(lambda: self.proposer.board.release(claim))
             return None
@@ -151,8 +154,9 @@ class Trainer:
             result,
             **names,
             **together,
-            seed=trial_seed(self.session.search.seed, claim.uid),
+            seed=stage.seed,
             batch_size=batch_size,
+            rung=stage.reached(result),
             **({} if together else {"cumulative_steps": None if result.steps is None else result.steps + ancestors}),
             wall_seconds=time.monotonic() - began + self._claim_seconds,
             timings={
@@ -164,7 +168,10 @@ class Trainer:
             started_at=started,
         )
         first = patiently(lambda: self.session.log.append(row, self.proposer.board))
-        self.artefacts.clear_checkpoints(claim)
+        if not stage.may_go_on(result):
+            self.artefacts.clear_checkpoints(claim)
+        if stage.parent:
+            self.artefacts.remove_checkpoints(stage.parent.uid)
         shutil.rmtree(output, ignore_errors=True)
         return row if first else None
 
@@ -175,7 +182,7 @@ class Trainer:
             return TrialResult(status="infeasible", error=claim.refused)
         return None
 
-    def _train(self, claim: Claim, parents: list[Outcome], output: Path, batch_size: int) -> TrialResult:
+    def _train(self, claim: Claim, parents: list[Outcome], stage: Stage, output: Path, batch_size: int) -> TrialResult:
         shutil.rmtree(output, ignore_errors=True)
         output.mkdir(parents=True)
         search, proposal = self.session.search, Proposal.from_json(claim.proposal)
@@ -187,32 +194,45 @@ class Trainer:
         except (KeyError, FileNotFoundError) as error:
             needed = f"teacher {proposal.teacher}" if proposal.teacher else f"base {proposal.base}"
             return TrialResult(status="failed", error=f"its {needed} is gone: {error}")
+        inherited = load_parents(self.artefacts, proposal, parents, output)
         asked = trial_spec(
             search,
             proposal,
             claim.uid,
-            seed=trial_seed(search.seed, claim.uid),
+            seed=stage.seed,
             batch_size=batch_size,
             data=self.session.data,
             output=output,
             threads=self.threads,
-            parents=load_parents(self.artefacts, proposal, parents, output),
+            parents=inherited,
             teacher=teacher,
             base=base,
             resume=self.artefacts.load_checkpoint(claim, output / "resume.safetensors"),
             tensorboard=self.tensorboard,
         )
+        asked, amiss = self._staged(asked, stage, output)
+        if len(inherited) < len(parents) and not asked.trained_on:
+            amiss.append("weights of its parents were not inherited: they are gone")
         spec.write(asked, output / "spec.json")
         for _ in range(HOST_TRIES):
             ended = self._attend(self.host.start("train", output / "spec.json"), claim, output)
             if ended is None:
                 return TrialResult(status="failed", error=f"did not end within {1.5 * TIME_LIMIT_SECONDS:.0f} seconds")
             if not ended.host_died:
-                result = spec.read_result(output, ended.signal)
+                result = spec.read_result(output, ended.signal).warned(*amiss)
                 if result.status == "stopped" and self._behind:
                     return result.model_copy(update={"error": self._behind})
                 return result
         raise RuntimeError(f"the training host died {HOST_TRIES} times; its own words are above")
+
+    def _staged(self, asked: TrialSpec, stage: Stage, output: Path) -> tuple[TrialSpec, list[str]]:
+        """The spec for the trial's part of a whole training, and what of its parent's is not there."""
+        changes: dict[str, Any] = {"evaluations": stage.evaluations}
+        if not stage.parent:
+            return asked.model_copy(update=changes), []
+        path = self.artefacts.load_last_checkpoint(stage.parent.uid, output / "trained_on.safetensors")
+        missing = [] if path else ["its parent's training did not go on: the checkpoint is gone"]
+        return asked.model_copy(update={**changes, "trained_on": path}), missing
 
     def _attend(self, job: Job, claim: Claim, output: Path) -> Exit | None:
         """Wait for the job, pass on what concerns it, and bring its checkpoints to the log.
@@ -268,10 +288,12 @@ class Trainer:
             return None
         shutil.rmtree(output, ignore_errors=True)
         output.mkdir(parents=True)
+        candidates = {uid: self.proposer.history[uid] for uid in proposal.parents if uid in self.proposer.history}
+        files, left_out = self.artefacts.load_outputs(candidates, output)
         asked = ensemble_spec(
             self.session.search,
             claim.uid,
-            fetch_predictions(self.artefacts, proposal.parents, self.proposer.history, output),
+            files,
             data=self.session.data,
             output=output,
             threads=self.threads,
@@ -279,7 +301,7 @@ class Trainer:
         spec.write(asked, output / "spec.json")
         self.host.start("ensemble", output / "spec.json").wait()
         try:
-            return spec.read(EnsembleResult, output / spec.RESULT)
+            return spec.read(EnsembleResult, output / spec.RESULT).warned(*left_out)
         except FileNotFoundError:
             return EnsembleResult(status="failed", error="the process ended without a result")
 
@@ -293,6 +315,10 @@ class Trainer:
         """Compact the log if that is due, while there is nothing else to do."""
         with contextlib.suppress(OSError):
             self.proposer.board.seal_if_due()
+
+    def _stage(self, claim: Claim, proposal: Proposal) -> Stage:
+        search, parent = self.session.search, self.proposer.history.get(next(iter(proposal.parents), ""))
+        return stage_of(proposal, parent, search.settings, trial_seed(search.seed, claim.uid))
 
     def _too_large(self, proposal: Proposal) -> str | None:
         allowed = limits_of(self.session.search.settings)

@@ -22,7 +22,7 @@ CALIBRATION = 256
 
 def warm_start(
     model: Any, optimizer: Any, space: SearchSpace, trial: TrialSpec, examples: np.ndarray
-) -> Inheritance | None:
+) -> tuple[Inheritance | None, list[str]]:
     """Give a freshly built model the weights that its trial inherits, and its optimizer what it inherits of them.
 
     The mean of several trials takes the place of the first one's weights, so that all that holds for inheriting from
@@ -36,14 +36,15 @@ def warm_start(
         examples: the encoded train split.
 
     Returns:
-        Where each layer's weights came from; ``None`` if the trial inherits nothing.
-
-    Raises:
-        OSError: the weights are not there.
+        Where each layer's weights came from, ``None`` if the trial inherits nothing; and what could not be read, so
+        that the trial begins from nothing.
     """
     if trial.parent is None:
-        return None
-    sources = [_source(space, each) for each in (trial.parent, *trial.others)]
+        return None, []
+    try:
+        sources = [_source(space, each) for each in (trial.parent, *trial.others)]
+    except checkpoints.UnreadableError as error:
+        return None, [f"the weights of its parent were not inherited: {error}"]
     weights, averaged = average(sources)
     child, parent = parts(space, trial.architecture), parts(space, trial.parent.architecture)
     found = inherit(model, space, child, parent, weights, np.asarray(examples[:CALIBRATION]), trial.seed)
@@ -52,7 +53,7 @@ def warm_start(
         tensors = checkpoints.load(Path(trial.parent.weights))
         given = inherit_slots(model, optimizer, space, child, parent, tensors, found.layers)
         extra["optimizer_fraction"] = given
-    return replace(found, extra=extra)
+    return replace(found, extra=extra), []
 
 
 def _source(space: SearchSpace, parent: Parent) -> Source:

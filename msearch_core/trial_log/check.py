@@ -178,7 +178,7 @@ class Checker:
         present = {*self._under("weights"), *self._under("predictions")}
         for name in sorted(named - present):
             yield Finding("note", name, "is named by a row and gone: its children start fresh")
-        done = self._done()
+        done = self._done() - self._at_a_rung()
         for name in sorted(present - named):
             uid = name.split("/")[1].partition(".")[0]
             if uid in done:
@@ -200,6 +200,15 @@ class Checker:
             open_still = uid not in done and layout.released_file(uid, attempt) not in claims
             if open_still and owner.known_dead():
                 yield Finding("note", name, f"its trainer {owner.trainer} is dead; the next one takes the trial over")
+
+    def _at_a_rung(self) -> set[str]:
+        """Trials that another one may go on from: their last checkpoint is kept."""
+        rows = [
+            row
+            for table in [*self.chunks.values(), *self.results.values()]
+            for row in table.select(["uid", "status", "rung"]).to_pylist()
+        ]
+        return {str(row["uid"]) for row in rows if row["status"] == "completed" and row["rung"] is not None}
 
     def _done(self) -> set[str]:
         return self.results.keys() | {uid for table in self.chunks.values() for uid in _uids(table)}

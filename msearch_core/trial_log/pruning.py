@@ -5,11 +5,12 @@ from __future__ import annotations
 import pandas as pd
 
 from msearch_core.trial_log.claims import Claims
+from msearch_core.trial_log.layout import checkpoint_folder
 from msearch_core.trial_log.log import TrialLog
 
 
 def prunable(log: TrialLog, keep: int) -> list[str]:
-    """Weights and predictions that nothing needs any more.
+    """Weights, checkpoints and predictions that nothing needs any more.
 
     Kept are those of the ``keep`` best trials of each run, of every winner, of the members of ensembles among these, of
     the parents, teachers and bases of trials that are under way, and whatever belongs to a trial without a row.
@@ -32,7 +33,9 @@ def prunable(log: TrialLog, keep: int) -> list[str]:
     # A model that was scored again has the weights of the trial that trained it.
     hopeless, kept = (_names(rows) for rows in (frame[~is_needed], frame[is_needed]))
     present = {*log.store.list("weights"), *log.store.list("predictions")}
-    return sorted((hopeless - kept) & present)
+    folders = {checkpoint_folder(str(uid)) for uid in frame["uid"][~is_needed]}
+    checkpoints = {name for name in present if name.rpartition("/")[0] in folders}
+    return sorted((hopeless - kept) & present | checkpoints)
 
 
 def _names(rows: pd.DataFrame) -> set[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -27,6 +28,10 @@ class RungRecord(Record):
     rung: int
     objective: float
     cost: float | None = None
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.objective, int | float) and math.isfinite(self.objective)):
+            raise ValueError(f"{self.objective!r} is no score")
 
 
 class Rungs:

@@ -219,6 +219,8 @@ def side_by_side(trials: pd.DataFrame, known: pd.DataFrame) -> Markup:
     shown: list[tuple[str, Callable[[Any], object]]] = [
         ("score", lambda row: score(row["objective"])),
         ("95 % interval", _interval),
+        ("kind", lambda row: str(row["kind"])),
+        ("rung", lambda row: amount(row["rung"])),
         ("parameters", lambda row: amount(row["parameters"])),
         ("operations", lambda row: amount(row["flops"])),
         ("latency", lambda row: milliseconds(row["latency_ms"])),
