@@ -3,7 +3,8 @@
 For each problem three cold searches with seeds of their own fix a threshold: the median of their best validation
 scores. Then searches with and without inheritance run with each seed, and told is how many gradient steps of
 the whole search, those of ancestors included since they are trials of it too, pass until any trial first reaches the
-threshold. A cold search that never does counts with all of its steps, which favours it.
+threshold. Each may take twice the trials of a pilot; a cold search that has not come there by then
+counts with all of its steps, which favours it.
 
 The architectures of each inheriting search are then trained once more from nothing, and the rank correlation of the two
 scores tells how far inherited scores order architectures as cold ones do.
@@ -55,7 +56,7 @@ def measure(run: Searches, name: str, problem: Problem, arm: str, seed: int, sco
     key = f"{name}-{arm}-{seed}"
     if known := run.known(key):
         return known
-    options = {**problem.options, "trials": problem.trials, "seed": seed, **ARMS[arm]}
+    options = {**problem.options, "trials": 2 * problem.trials, "seed": seed, **ARMS[arm]}
     frame = in_order(run.session(key, **options))
     figures = {
         "steps": steps_to(frame, score),
@@ -72,7 +73,7 @@ def correlate(run: Searches, name: str, problem: Problem, seed: int) -> dict[str
     if known := run.known(key):
         return known
     options = {**problem.options, "seed": seed}
-    session = run.session(f"{name}-inherited-{seed}", **options, trials=problem.trials)
+    session = run.session(f"{name}-inherited-{seed}", **options, trials=2 * problem.trials)
     inherited = {each.architecture: each.score for each in history_of(session) if each.score is not None}
     suggest = [list(architecture) for architecture in inherited]
     again = run.session(f"{name}-again-{seed}", **options, trials=len(suggest), suggest=suggest, **COLD)

@@ -51,7 +51,7 @@ def started(trials: list[tuple[Any, str]], architecture: tuple[str, ...], optimi
     model = build(DATA, TABLES, architecture)
     made = make_optimizer({"optimizer": optimizer}, 10)
     made.build(model.trainable_variables)
-    return model, made, warm_start(model, made, SPACE, trial, X)
+    return model, made, warm_start(model, made, SPACE, trial, X)[0]
 
 
 def test_a_child_of_several_begins_as_their_mean(trials: list[tuple[Any, str]]) -> None:

@@ -138,6 +138,7 @@ def train(trial: TrialSpec, signals: Signals, watch: Stopwatch) -> TrialResult:
         evaluations=trial.evaluations,
     )
     outcome = fit(run, progress, signals)
+    inherited = inheritance.extra if inheritance else {}
     result = TrialResult(
         status=outcome.ending,
         error=outcome.error,
@@ -148,10 +149,7 @@ def train(trial: TrialSpec, signals: Signals, watch: Stopwatch) -> TrialResult:
         flops=flops,
         inherited_fraction=inheritance.fraction if inheritance else 0.0,
         inheritance=inheritance.layers if inheritance else None,
-        extra={
-            "training": {**_conditions(trial), "resumed_at": resumed_at},
-            **(inheritance.extra if inheritance else {}),
-        },
+        extra={"training": {**_conditions(trial), "resumed_at": resumed_at}, **inherited},
     ).warned(*warnings, *lost)
     if outcome.outputs is None:
         return result

@@ -212,7 +212,7 @@ class Trainer:
         )
         asked, amiss = self._staged(asked, stage, output)
         if len(inherited) < len(parents) and not asked.trained_on:
-            amiss.append("weights of its parents were not inherited: they are gone")
+            amiss.append("the weights of its parent were not inherited: they are gone")
         spec.write(asked, output / "spec.json")
         for _ in range(HOST_TRIES):
             ended = self._attend(self.host.start("train", output / "spec.json"), claim, output)
