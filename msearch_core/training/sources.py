@@ -22,7 +22,8 @@ def parents_of(proposal: Proposal, history: Mapping[str, Outcome], settings: Map
     """
     if settings.get("inheritance") == "none":
         return []
-    uids = tuple(proposal.shares) or proposal.parents[:1]
+    # The shares have come through JSON and may be in any order.
+    uids = [uid for uid in proposal.parents if uid in proposal.shares] or proposal.parents[:1]
     return [history[uid] for uid in uids if uid in history]
 
 
