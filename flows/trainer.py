@@ -24,7 +24,7 @@ from flows.lineage import data_asset, trial_asset, upstream
 from flows.parameters import TrainerParameters
 from flows.prefect_api import wait_until_there
 from flows.recording import END_SECONDS, shown, tag_own_run
-from msearch_core.proposal import described
+from msearch_core.proposal import described_proposal
 from msearch_core.session import Session, rejoin
 from msearch_core.training.client import TrainingHost
 from msearch_core.training.limits import Limits
@@ -112,5 +112,4 @@ def show(session: Session, claim: Claim, train: Callable[[], Trial | None]) -> o
 def title(claim: Claim) -> str:
     """A task run's name that tells the trial."""
     attempt = f" (attempt {claim.attempt})" if claim.attempt > 1 else ""
-    words = described(claim.proposal["architecture"], claim.proposal["parents"])
-    return f"{claim.uid}{attempt} {words}"[:200]
+    return f"{claim.uid}{attempt} {described_proposal(claim.proposal)}"[:200]

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from msearch_core.algorithms.history import Outcome, best, outcomes
-from msearch_core.proposal import described
+from msearch_core.proposal import described, described_proposal
 from msearch_core.trial import Trial
 from msearch_core.trial_log import Board, SearchRecord, TrialLog, WinnerRecord
 
@@ -86,7 +86,7 @@ class Progress:
                 claim.uid,
                 minutes(time.monotonic() - self._seen.get(claim.uid, time.monotonic())),
                 Text(
-                    described(claim.proposal["architecture"], claim.proposal["parents"]),
+                    described_proposal(claim.proposal),
                     no_wrap=True,
                     overflow="ellipsis",
                 ),
@@ -131,7 +131,8 @@ def show_winner(log: TrialLog, trial: Trial, winner: WinnerRecord, console: Cons
     """Print the winner, where it is, and what to type next."""
     table = Table.grid(padding=(0, 2))
     table.add_row("trial", f"{winner.uid}  ({trial.parameters or 0:,} parameters)")
-    table.add_row("architecture", described(trial.architecture or (), trial.parents or ()))
+    members = (trial.mutation or {}).get("members", {}) if trial.kind == "ensemble" else {}
+    table.add_row("architecture", described(trial.architecture or (), members))
     table.add_row("validation", _scores(winner.validation, trial.objective_name, trial.objective_se))
     table.add_row("test", _scores(winner.test, trial.objective_name, None))
     times = "once" if winner.test_openings == 1 else f"{winner.test_openings} times in this log"

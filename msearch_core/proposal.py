@@ -62,6 +62,12 @@ def architecture_hash(architecture: Sequence[str]) -> str:
     return digest(list(architecture))
 
 
+def described_proposal(record: Mapping[str, Any]) -> str:
+    """A proposal, as it stands in a claim, on one line; what an ensemble is chosen from or grows from stands for it."""
+    architecture, base = record["architecture"], record.get("base")
+    return described(architecture, [base] if base else () if architecture else record["parents"])
+
+
 def described(architecture: Sequence[str], members: Collection[str] = ()) -> str:
     """An architecture on one line, or the trials that an ensemble is made of, with the tower that it grew by."""
     together = f"ensemble of {', '.join(members)}"

@@ -173,6 +173,8 @@ class TestFetching:
         proposal = with_sources(CHILD, HISTORY, "weighted")
         parents = parents_of(proposal, BY_UID, {"inheritance": "weighted"})
         assert [each.uid for each in parents] == list(proposal.shares)
+        sorted_ = dataclasses.replace(proposal, shares=dict(sorted(proposal.shares.items(), reverse=True)))
+        assert parents_of(sorted_, BY_UID, {}) == parents
         assert load_parents(artefacts, proposal, parents, tmp_path) == ()
 
         for uid in ("0001-000003", "0001-000005"):

@@ -6,7 +6,7 @@ import pytest
 
 from msearch_core.algorithms.history import Outcome
 from msearch_core.algorithms.phases import CANDIDATES, LARGEST, ensemble, grows, special, student, tower
-from msearch_core.proposal import Proposal, described
+from msearch_core.proposal import Proposal, described, described_proposal
 
 
 def outcome(slot: int, score: float | None, kind: str = "search") -> Outcome:
@@ -113,3 +113,7 @@ def test_a_grown_ensemble_is_described_by_its_tower_and_its_members() -> None:
     assert described(("a", "b")) == "a > b"
     assert described((), {"x": 0.5, "y": 0.5}) == "ensemble of x, y"
     assert described(("a", "b"), {"x": 1.0, "y": 1.0}) == "a > b in an ensemble of x, y"
+    grown_by = tower(Proposal(("b",), {}, parents=("0001-000004",)), SINGLES, [])
+    assert described_proposal(dataclasses.asdict(grown_by)) == "b in an ensemble of 0001-000002"
+    assert described_proposal(dataclasses.asdict(Proposal(("b",), {}, parents=("x",)))) == "b"
+    assert described_proposal(dataclasses.asdict(Proposal((), {}, parents=("x", "y")))) == "ensemble of x, y"

@@ -52,10 +52,10 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Searched]:
     folder = tmp_path_factory.mktemp("modes")
     (folder / "narrow.py").write_text(SPACE)
     config = make_config(
-        data="breast_cancer", space=str(folder / "narrow.py"), log=str(folder / "log"), trials=7, steps=20,
+        data="breast_cancer", space=str(folder / "narrow.py"), log=str(folder / "log"), trials=6, steps=20,
         algorithm="regularized_evolution", algorithm_options={"population": 2, "tournament": 2, "random_trials": 2},
         inheritance="weighted", optimizer_state="inherit", rewarm=0.2,
-        ensemble_search="residual", ensemble_every=3, distill_every=6,
+        ensemble_search="residual", ensemble_every=2, distill_every=4,
     )  # fmt: skip
     environment = {CODE_PATH: str(folder)}
     with pytest.MonkeyPatch.context() as patch, TrainingHost(folder / "host.log", environment) as host:
@@ -72,8 +72,8 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Searched]:
 
 
 def test_every_trial_completes(searched: Searched) -> None:
-    assert list(searched.rows["status"]) == ["completed"] * 7, list(searched.rows["error"])
-    assert list(searched.rows["kind"]) == ["search", "search", "ensemble", "search", "search", "ensemble", "distill"]
+    assert list(searched.rows["status"]) == ["completed"] * 6, list(searched.rows["error"])
+    assert list(searched.rows["kind"]) == ["search", "search", "search", "ensemble", "distill", "ensemble"]
 
 
 def test_children_of_several_say_whose_weights_they_average(searched: Searched) -> None:
@@ -82,7 +82,7 @@ def test_children_of_several_say_whose_weights_they_average(searched: Searched) 
     for _, row in averaged.iterrows():
         shares = row["extra"]["proposal"]["shares"]
         assert sum(shares.values()) == pytest.approx(1)
-        assert list(row["parents"])[: len(shares)] == list(shares)
+        assert set(row["parents"][: len(shares)]) == set(shares)
         assert 0 <= row["extra"].get("averaged_fraction", 0.0) <= 1
         assert row["cumulative_steps"] == 20 + searched.rows.loc[list(shares), "cumulative_steps"].max()
 
@@ -97,7 +97,7 @@ def test_moments_are_kept_and_are_no_part_of_a_models_size(searched: Searched) -
 
 def test_an_ensemble_grows_by_a_tower(searched: Searched) -> None:
     rows = searched.rows
-    for uid in ("0001-000003", "0001-000006"):
+    for uid in ("0001-000004", "0001-000006"):
         row = rows.loc[uid]
         members, base = row["mutation"]["members"], row["extra"]["proposal"]["base"]
         frozen = rows.loc[[each for each in members if each != uid]]
@@ -135,10 +135,8 @@ def test_it_predicts_and_is_what_was_scored(searched: Searched) -> None:
     assert len(predict(str(folder), "breast_cancer")) == 569
 
 
-def test_a_student_learns_from_what_is_best(searched: Searched) -> None:
-    student = searched.rows.iloc[-1]
-    before = searched.rows.iloc[:-1]
-    assert student["teacher"] == before.sort_values("objective", ascending=False, kind="stable").index[0] or (
-        before.loc[student["teacher"], "objective"] == before["objective"].max()
-    )
+def test_a_student_has_a_teacher_that_it_is_no_copy_of(searched: Searched) -> None:
+    student, before = searched.rows.loc["0001-000005"], searched.rows.iloc[:4]
+    assert student["teacher"] in before.index
+    assert student["teacher"] not in list(student["parents"])
     assert student["timings"]["teacher"] > 0

@@ -14,7 +14,8 @@ from msearch_core.training.spec import Base, Parent
 
 def sources_of(proposal: Proposal) -> tuple[str, ...]:
     """The uids of the trials whose weights a proposal would inherit."""
-    return tuple(proposal.shares) or tuple(proposal.parents[:1])
+    # The shares have come through JSON and may be in any order.
+    return tuple(uid for uid in proposal.parents if uid in proposal.shares) or tuple(proposal.parents[:1])
 
 
 def parents_of(proposal: Proposal, history: Mapping[str, Outcome], settings: Mapping[str, Any]) -> list[Outcome]:
