@@ -49,8 +49,8 @@ def name_winner(session: Session, host: TrainingHost, scratch: Path, threads: in
     present = set(session.log.store.list("weights"))
     by_uid = {each.uid: each for each in history}
     earlier = session.log.winners()
-    named = {each.uid for each in earlier}
-    usable = [each for each in history if each.uid in named or _is_there(each, by_uid, present)]
+    won = {each.uid for each in earlier}
+    usable = [each for each in history if each.uid in won or _is_there(each, by_uid, present)]
     found = best([each for each in usable if each.kind != "rescore"], 1)
     if not found:
         return None
