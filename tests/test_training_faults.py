@@ -113,7 +113,6 @@ def rows(promoting: Session, host: TrainingHost, folder: Path) -> pd.DataFrame:
                 working.proposer.look()
                 mine = working.proposer.next() or claim
         assert working.run(mine)
-        working.proposer.look()  # or what it has put on record itself is seen with the next look only
     assert name_winner(promoting, host, folder)
     return promoting.log.trials().set_index("uid", drop=False)
 

@@ -68,6 +68,9 @@ class Proposer:
     def look(self) -> None:
         """Read what others have done."""
         self.board.look()
+        self._take_in()
+
+    def _take_in(self) -> None:
         for outcome in outcomes(self.board.take(), self.session.run.run):
             self.history[outcome.uid] = outcome
             insort(
@@ -80,6 +83,7 @@ class Proposer:
         """Claim the next trial, or return ``None`` if there is none to be had at the moment."""
         if self.board.stopped is not None:
             return None
+        self._take_in()  # what this trainer has put on record since it looked; the claim says that it was seen
         for claim in self.board.pending():
             if claim.identity.trainer == self.me.trainer:
                 # The reply to an earlier claim was lost on the way: the trial is this trainer's own.
