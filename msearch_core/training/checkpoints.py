@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -48,15 +49,10 @@ def load(path: Path) -> dict[str, np.ndarray]:
     Raises:
         UnreadableError: there is no such file, or it is not a whole safetensors file.
     """
-    from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
-    try:
+    with _readable():
         tensors: dict[str, np.ndarray] = load_file(path)
-    except FileNotFoundError as error:
-        raise UnreadableError("it is gone") from error
-    except (SafetensorError, OSError) as error:
-        raise UnreadableError(f"it is damaged: {str(error).splitlines()[0]}") from error
     return tensors
 
 
@@ -68,10 +64,26 @@ def load_or_make(path: Path, make: Callable[[], Mapping[str, np.ndarray]]) -> di
 
 
 def load_state(path: Path) -> dict[str, Any]:
-    """Read the state that was saved beside the tensors; empty if there was none."""
+    """Read the state that was saved beside the tensors; empty if there was none.
+
+    Raises:
+        UnreadableError: as for `load`.
+    """
     from safetensors import safe_open
 
-    with safe_open(path, framework="numpy") as file:
+    with _readable(), safe_open(path, framework="numpy") as file:
         metadata = file.metadata() or {}
     state: dict[str, Any] = json.loads(metadata.get("state", "{}"))
     return state
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise UnreadableError("it is gone") from error
+    except (SafetensorError, OSError) as error:
+        raise UnreadableError(f"it is damaged: {str(error).splitlines()[0]}") from error

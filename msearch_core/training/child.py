@@ -30,7 +30,7 @@ from msearch_core.training.loop import (
     make_train_steps,
 )
 from msearch_core.training.measure import Stopwatch, latency, processor
-from msearch_core.training.resume import go_on, save_progress
+from msearch_core.training.resume import go_on, save_progress, warm_up_steps
 from msearch_core.training.slots import slots_of
 from msearch_core.training.spec import ProgressRecord, TrialResult, TrialSpec
 from msearch_core.training.summaries import Summaries
@@ -81,7 +81,7 @@ def train(trial: TrialSpec, signals: Signals, watch: Stopwatch) -> TrialResult:
     with watch.timed("build"):
         keras.utils.set_random_seed(trial.seed)
         model = build_model(problem, space, trial.architecture, trial.hyperparameters)
-        warm_up = round(trial.rewarm * trial.steps) if trial.parent else 0
+        warm_up = warm_up_steps(trial)
         optimizer = make_optimizer(trial.hyperparameters, trial.steps, warm_up)
     loss_of = None
     if trial.teacher:
@@ -129,7 +129,7 @@ def train(trial: TrialSpec, signals: Signals, watch: Stopwatch) -> TrialResult:
         validation=validation,
         objective=objective,
         steps=trial.steps,
-        save=lambda: save_progress(output / spec.CHECKPOINT, trial.batch_size, learner, optimizer, progress),
+        save=lambda: save_progress(output / spec.CHECKPOINT, trial.batch_size, learner, optimizer, progress, warm_up),
         save_seconds=trial.checkpoint_seconds,
         deadline=watch.began + (trial.time_limit_seconds or float("inf")),
         timed=watch.timed,

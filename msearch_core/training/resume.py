@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ from msearch_core.training.loop import Progress
 from msearch_core.training.spec import TrialSpec
 
 
-def save_progress(path: Path, batch_size: int, model: Any, optimizer: Any, progress: Progress) -> None:
+def save_progress(
+    path: Path, batch_size: int, model: Any, optimizer: Any, progress: Progress, warm_up: int = 0
+) -> None:
     """Write all that a resumed trial needs to end as an uninterrupted one would."""
     tensors = {name: variable.value.numpy() for name, variable in _state_variables(model, optimizer).items()}
     tensors |= {f"weights/{name}": value for name, value in checkpoints.weights_of(model).items()}
@@ -23,6 +26,7 @@ def save_progress(path: Path, batch_size: int, model: Any, optimizer: Any, progr
         "best": progress.best,
         "seconds": progress.seconds,
         "begun": progress.begun,
+        "warm_up": warm_up,
     }
     checkpoints.save(path, tensors, state)
 
@@ -54,6 +58,14 @@ def load_progress(path: Path, batch_size: int, model: Any, optimizer: Any) -> Pr
         seconds=seconds,
         begun=state.get("begun", 0),
     )
+
+
+def warm_up_steps(trial: TrialSpec) -> int:
+    """Over how many steps the learning rate rises: of a trial that is trained on, as many as when it began."""
+    if trial.trained_on:
+        with suppress(checkpoints.UnreadableError):
+            return int(checkpoints.load_state(Path(trial.trained_on)).get("warm_up", 0))
+    return round(trial.rewarm * trial.steps) if trial.parent else 0
 
 
 def go_on(trial: TrialSpec, model: Any, optimizer: Any) -> tuple[Progress, list[str]]:
