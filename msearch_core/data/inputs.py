@@ -45,7 +45,7 @@ def read_inputs(data: str, problem: Problem) -> Inputs:
     options = DataOptions(data, tuple(target.name for target in problem.targets))
     texts = [column["name"] for column in spec.get("columns", ()) if column["kind"] == "category"]
     if data == standard_input.NAME:
-        inputs = standard_input.read(options, texts).inputs
+        inputs, data = standard_input.read(options, texts).inputs, standard_input.CALLED
     else:
         shape = problem.input_shape if spec["kind"] == "image" else None
         inputs = read(options, labelled=False, texts=texts, shape=shape, rate=spec.get("sample_rate")).inputs

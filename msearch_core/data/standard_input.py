@@ -21,6 +21,7 @@ from msearch_core.errors import UserError
 
 NAME = "-"
 """What stands for standard input where data is named."""
+CALLED = "standard input"
 
 
 def read(options: DataOptions, texts: Sequence[str] = ()) -> Examples:
@@ -42,7 +43,7 @@ def read(options: DataOptions, texts: Sequence[str] = ()) -> Examples:
         else:
             path = Path(folder) / "lines.csv"
             path.write_bytes(content)
-        location = Location("standard input", LocalFileSystem(), str(path), is_folder=False)
+        location = Location(CALLED, LocalFileSystem(), str(path), is_folder=False)
         return tables.read(location, options, labelled=False, texts=texts)
 
 
