@@ -26,6 +26,7 @@ from msearch_core.training.bundle import Bundle, read_bundle
 MIN_SAMPLES = 3
 """One to train on, one to validate with and one to test the winner."""
 MAX_SEED = 2**31 - 1
+BATCH = 256
 
 _Examples: TypeAlias = tuple[pd.DataFrame, np.ndarray, np.ndarray | None]
 
@@ -113,7 +114,7 @@ class _SearchEstimator(BaseEstimator):  # type: ignore[misc]
         table = _table(self, X, reset=False)
         columns = [column["name"] for column in bundle.problem.preprocessing["columns"]]
         try:
-            (answers,) = bundle.answers(table[columns]).values()
+            (answers,) = bundle.answers(table[columns], BATCH, filled=True).values()
         except UserError as error:
             raise ValueError(str(error)) from error
         return answers.astype(np.float64)

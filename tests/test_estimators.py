@@ -5,8 +5,11 @@ cheap; each fit is a whole search of one short trial.
 from __future__ import annotations
 
 import copy
+import os
 import pickle
+import signal
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +28,7 @@ from msearch_core import SearchClassifier, SearchRegressor, keep_warm
 from msearch_core.data.frames import store
 from msearch_core.data.options import DataOptions
 from msearch_core.data.source import load
+from tests.searching import wait_for
 
 WITHOUT_FIT = (
     "check_estimator_cloneable",
@@ -134,6 +138,24 @@ def test_the_temporary_log_goes_with_the_result_and_ones_own_stays(tmp_path: Pat
     assert temporary.exists()
     del regressor.result_
     assert not temporary.parent.exists()
+
+
+def test_an_interrupted_fit_hands_its_trial_back_and_another_goes_on_until_time_is_over(tmp_path: Path) -> None:
+    table, y = wines()
+    classifier = SearchClassifier(minutes=0.05, steps=10**7, random_state=0, log=str(tmp_path / "log"))
+
+    def interrupt() -> None:
+        wait_for(lambda: [*tmp_path.glob("log/claims/0001-0/*.1.json")], "a trial is claimed")
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            classifier.fit(table, y)
+    assert [*tmp_path.glob("log/claims/0001-0/0001-000001.1.released")]
+    trials = classifier.fit(table, y).result_.trials
+    assert trials[["uid", "attempt", "status"]].to_numpy().tolist() == [["0001-000001", 2, "stopped"]]
+    assert (trials["steps"] < 10**7).all()
 
 
 def test_cross_validation_and_grid_search_of_a_pipeline() -> None:

@@ -6,6 +6,7 @@ import contextlib
 import tempfile
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from pathlib import Path
 
@@ -49,21 +50,23 @@ def search_alone(config: SearchConfig, cache: Path | None = None) -> tuple[Sessi
     with contextlib.ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="msearch-alone-")))
         host = _WARM.get() or stack.enter_context(TrainingHost(scratch / "host.log"))
-        with _against_the_clock(session):
-            _work(Trainer(session, host, scratch))
+        _work(Trainer(session, host, scratch))
         session.log.seal()
         return session, name_winner(session, host, scratch)
 
 
 def _work(trainer: Trainer) -> None:
-    with trainer.heartbeat():
-        for claim in trainer.claims():
-            try:
-                trainer.run(claim)
-            except BaseException:  # an interrupted search goes on with this trial
-                with contextlib.suppress(OSError):
-                    trainer.proposer.board.release(claim)
-                raise
+    """Do all trials, in a thread: whoever interrupts this one waits until the trial at hand was handed back."""
+    with trainer.heartbeat(), ThreadPoolExecutor(1) as pool, _against_the_clock(trainer.session):
+        try:
+            pool.submit(_run_all, trainer).result()
+        finally:
+            trainer.leaving = True
+
+
+def _run_all(trainer: Trainer) -> None:
+    for claim in trainer.claims():
+        trainer.run(claim)
 
 
 @contextlib.contextmanager

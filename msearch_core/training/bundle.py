@@ -64,12 +64,14 @@ class Bundle:
         forward = tf.function(lambda batch: network(batch, training=False))
         return forward.get_concrete_function(inputs if by_name else next(iter(inputs.values())))
 
-    def answers(self, inputs: Inputs, batch_size: int = 1024) -> dict[str, np.ndarray]:
+    def answers(self, inputs: Inputs, batch_size: int = 1024, *, filled: bool = False) -> dict[str, np.ndarray]:
         """The model's answers to raw inputs.
 
         Args:
             inputs: ``n`` examples of the kind, and with the columns, that the model was trained on.
             batch_size: examples at a time.
+            filled: whether the last batch is filled up, so that all are of one size: then not even the last digit of
+                an example's answer depends on how many others are beside it.
 
         Returns:
             By target ``float32 (n, outputs)`` or ``(n, time, outputs)``: probabilities or numbers.
@@ -78,11 +80,11 @@ class Bundle:
             UserError: a value is not of the kind that was learned.
         """
         model_inputs = to_model_inputs(self.problem, inputs)
-        batches = [self._answer(batch) for batch in _batches(model_inputs, batch_size)]
+        short = -len(inputs) % batch_size if filled else 0
+        batches = [self._answer(batch) for batch in _batches(_filled(model_inputs, short), batch_size)]
         names = [target.name for target in self.problem.targets]
-        if len(names) == 1:
-            return {names[0]: np.concatenate(batches)}
-        return {name: np.concatenate([batch[name] for batch in batches]) for name in names}
+        found = [{names[0]: batch} for batch in batches] if len(names) == 1 else batches
+        return {name: np.concatenate([batch[name] for batch in found])[: len(inputs)] for name in names}
 
     def _answer(self, batch: dict[str, np.ndarray] | np.ndarray) -> Any:
         forward = self._forward
@@ -110,6 +112,13 @@ def read_bundle(url: str) -> Bundle:
         raise UserError(
             f"there is no model in {url!r}; expected a folder with {MODEL} and {BUNDLE}, as a search leaves it"
         ) from None
+
+
+def _filled(inputs: dict[str, np.ndarray] | np.ndarray, more: int) -> dict[str, np.ndarray] | np.ndarray:
+    """The inputs, and the last example as often again."""
+    if isinstance(inputs, np.ndarray):
+        return np.concatenate([inputs, np.repeat(inputs[-1:], more, axis=0)]) if more else inputs
+    return {name: np.concatenate([values, np.repeat(values[-1:], more, axis=0)]) for name, values in inputs.items()}
 
 
 def _batches(inputs: dict[str, np.ndarray] | np.ndarray, size: int) -> Iterator[Any]:
