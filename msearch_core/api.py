@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
-from msearch_core.config import make_config
+from msearch_core.config import SearchConfig, make_config
 from msearch_core.errors import UserError
 from msearch_core.trial_log import RunRecord, TrialLog, WinnerRecord
 from msearch_core.trial_log.layout import model_folder
@@ -137,22 +139,42 @@ def search(data: str, *, watch: Callable[[Any], None] | None = None, **options: 
     return SearchResult(joined.log, joined.run, winners[-1])
 
 
-def predict(model: str, data: str) -> pd.DataFrame:
+def search_alone(config: SearchConfig, cache: Path | None = None) -> SearchResult:
+    """Search within this process, one trial at a time, without Prefect; see ``training.alone.search_alone``.
+
+    Raises:
+        UserError: what was asked for cannot be searched, or no trial succeeded.
+    """
+    from flows.launch import code_path
+    from msearch_core.training import alone
+
+    os.environ.update(code_path(config))  # a space of the user's own is loaded here, and in the training host
+    session, winner = alone.search_alone(config, cache)
+    if winner is None:
+        failed = session.log.trials()["error"].dropna()
+        why = f": {failed.iloc[-1]}" if len(failed) else ""
+        raise UserError(f"no trial has a score{why}; see: msearch trials {session.log.url}")
+    return SearchResult(session.log, session.run, winner)
+
+
+def predict(model: str, data: str, tell: Callable[[str], None] | None = None) -> pd.DataFrame:
     """Predict from raw input with a search's winner.
 
     Args:
         model: the folder of a finished model, or a trial log, whose newest winner is used.
-        data: as for ``search``; labels are not needed.
+        data: as for ``search``, labels are not needed; also a single image or WAV file, or ``-`` for standard input.
+        tell: is called with a line for each column with unknown categories or unusual gaps; a warning if not given.
 
     Returns:
-        One row an example: ``prediction``, and for a classification ``probability_<label>`` for each label.
+        One row an example: ``prediction``, and for a classification ``probability_<label>`` for each label; first the
+        ``file`` that it is from, where each is in one.
 
     Raises:
         UserError: there is no such model, or the data does not fit it.
     """
     from msearch_core.training.predict import predict as predict_with
 
-    return predict_with(find_model(model), data)
+    return predict_with(find_model(model), data, tell=tell or (lambda line: warnings.warn(line, stacklevel=4)))
 
 
 def find_model(model: str) -> str:

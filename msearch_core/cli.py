@@ -269,13 +269,26 @@ def report(
 @app.command()
 def predict(
     model: Annotated[str, typer.Argument(help="A trial log, whose newest winner is used, or a folder with a model.")],
-    data: Annotated[str, typer.Argument(help="Raw input, as for `msearch search`; labels are not needed.")],
-    out: Annotated[Path | None, typer.Option(help="CSV file to write; printed if not given.")] = None,
+    data: Annotated[
+        str,
+        typer.Argument(
+            help="Raw input, as for `msearch search`, labels are not needed; or a single image or WAV file; "
+            "or - for standard input: CSV or JSON lines."
+        ),
+    ],
+    out: Annotated[str | None, typer.Option(help="CSV or Parquet file, by its ending; printed if not given.")] = None,
 ) -> None:
-    """Predict from raw input with a search's winner."""
+    """Predict from raw input with a search's winner: a label and its probabilities, or a number, for each example."""
     from msearch_core.api import predict as predict_with
+    from msearch_core.data.output import check_writable, write_table
 
-    predict_with(model, data).to_csv(out or sys.stdout, index=False)
+    check_writable(out)
+    write_table(predict_with(model, data, tell=_remark), out)
+
+
+def _remark(line: str) -> None:
+    """Say something beside the answer, which may be on standard output."""
+    sys.stderr.write(f"msearch: {line}\n")
 
 
 @app.command()

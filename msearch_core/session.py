@@ -50,10 +50,14 @@ class Session:
     space: SearchSpace
 
 
-def join(config: SearchConfig) -> Session:
+def join(config: SearchConfig, cache: Path | None = None) -> Session:
     """Begin a search, extend it or join it, whichever the log and the budget asked for call for.
 
     An unfinished or finished run on the same data is joined; a larger budget extends it; new data starts a new run.
+
+    Args:
+        config: what is asked for.
+        cache: where prepared data is kept; the user's own cache if not given.
 
     Raises:
         UserError: the data, the space or an option is wrong, or the log belongs to another search. Nothing is written
@@ -62,7 +66,7 @@ def join(config: SearchConfig) -> Session:
     _refuse_memory(config.log)
     asked = config.source
     source = replace(asked, data=absolute_source(asked.data), test=absolute_source(asked.test) if asked.test else None)
-    data = prepare_cached(source, seed=config.seed)
+    data = prepare_cached(source, seed=config.seed, cache=cache)
     prepared = open_prepared(data)
     reference = code_reference(config.space or default_space(prepared.problem))
     space = fitted_space(load_space(reference), prepared.problem)
@@ -95,7 +99,7 @@ def join(config: SearchConfig) -> Session:
                 raise UserError(f"{log.url} searches {earlier[-1].data['data']}; give this search a --name of its own")
             if earlier[-1].moved != prepared.moved:
                 # Examples that an earlier run put on another side stay there.
-                data = prepare_cached(source, seed=config.seed, moved=earlier[-1].moved)
+                data = prepare_cached(source, seed=config.seed, moved=earlier[-1].moved, cache=cache)
                 prepared = open_prepared(data)
         run = _join_run(log, config, source, prepared.fingerprint, prepared.moved)
     except OSError as error:

@@ -27,10 +27,16 @@ def loaded_after(code: str) -> set[str]:
         "import search_spaces.tabular, search_spaces.image",
         "import flows.launch, flows.lifeline",
         "import msearch_core.report.writing, msearch_core.report.compare, msearch_core.report.groups",
+        "from msearch_core import SearchClassifier, SearchRegressor, keep_warm",
     ],
 )
 def test_front_doors_are_light(code: str) -> None:
     assert loaded_after(code) == set()
+
+
+def test_scikit_learn_waits_for_the_estimators() -> None:
+    check = "import sys, msearch_core.api, msearch_core.cli; sys.exit('sklearn' in sys.modules)"
+    subprocess.run([sys.executable, "-c", check], check=True)
 
 
 def test_listing_trials_is_light(tmp_path: Path) -> None:

@@ -1,69 +1,54 @@
-"""Predictions of a finished search's winner from raw input."""
+"""Predictions of a finished model from raw input, as a table for people."""
 
 from __future__ import annotations
 
-import json
-import tempfile
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from msearch_core.data.inputs import read_inputs
-from msearch_core.data.prepared import problem_from_json
-from msearch_core.data.preprocessing import to_model_inputs
+from msearch_core.data.audio import Clips
+from msearch_core.data.blobs import FileBlobs
+from msearch_core.data.examples import Inputs
+from msearch_core.data.images import Pictures
+from msearch_core.data.inputs import read_inputs, strangenesses
 from msearch_core.data.problem import Problem, Target
 from msearch_core.data.sequences import Sequences
 from msearch_core.data.targets import SEPARATOR
-from msearch_core.errors import UserError
-from msearch_core.training.quiet import silenced
-from msearch_core.training.spec import BUNDLE, MODEL
+from msearch_core.training.bundle import read_bundle
 
 LIKELY = 0.5
 """The probability from which one of several labels is predicted."""
 
 
-def predict(bundle: str, data: str, batch_size: int = 1024) -> pd.DataFrame:
+def predict(
+    bundle: str, data: str, batch_size: int = 1024, tell: Callable[[str], None] = lambda _: None
+) -> pd.DataFrame:
     """Predict from raw input with a saved winner.
 
     Args:
         bundle: the folder that holds ``model.keras`` and ``bundle.json``; a local path or an fsspec URL.
-        data: as for ``msearch_core.data.inputs.read_inputs``.
+        data: as for `msearch_core.data.inputs.read_inputs`.
         batch_size: examples at a time.
+        tell: is called with a line for each column that holds something which the model has not learned.
 
     Returns:
-        One row an example, as `tabulate` describes it.
+        One row an example, as `tabulate` describes it; first the ``file`` that it is from, where it is one.
 
     Raises:
         UserError: there is no such model, or the data does not fit it.
     """
-    import fsspec
-
-    filesystem, root = fsspec.url_to_fs(bundle)
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            problem = problem_from_json(json.loads(filesystem.cat_file(f"{root}/{BUNDLE}"))["problem"])
-            filesystem.get_file(f"{root}/{MODEL}", str(Path(folder) / MODEL))
-        except FileNotFoundError:
-            raise UserError(
-                f"there is no model in {bundle!r}; expected a folder with {MODEL} and {BUNDLE}, as a search leaves it"
-            ) from None
-        inputs = read_inputs(data, problem)
-        model_inputs = to_model_inputs(problem, inputs)
-        with silenced(2):
-            import keras
-
-            model = keras.models.load_model(Path(folder) / MODEL, compile=False, safe_mode=True)
-    # Keras' own batching refuses arrays of text.
-    batches = [model.predict_on_batch(batch) for batch in _batches(model_inputs, batch_size)]
-    if len(problem.targets) == 1:
-        outputs = {problem.targets[0].name: np.concatenate(batches)}
-    else:
-        outputs = {each.name: np.concatenate([batch[each.name] for batch in batches]) for each in problem.targets}
+    model = read_bundle(bundle)
+    inputs = read_inputs(data, model.problem)
+    for line in strangenesses(inputs, model.problem):
+        tell(line)
     lengths = inputs.lengths if isinstance(inputs, Sequences) else None
-    return tabulate(problem, outputs, lengths)
+    table = tabulate(model.problem, model.answers(inputs, batch_size), lengths)
+    files = _files(inputs)
+    if files:
+        table.insert(0, "file", files)
+    return table
 
 
 def tabulate(problem: Problem, outputs: Mapping[str, np.ndarray], lengths: np.ndarray | None = None) -> pd.DataFrame:
@@ -109,9 +94,11 @@ def _lists(values: np.ndarray, lengths: np.ndarray | None) -> list[list[Any]]:
     return [row[:length].tolist() for row, length in zip(values, lengths, strict=True)]
 
 
-def _batches(inputs: dict[str, np.ndarray] | np.ndarray, size: int) -> Iterator[Any]:
-    if isinstance(inputs, np.ndarray):
-        yield from (inputs[start : start + size] for start in range(0, len(inputs), size))
-    else:
-        columns = (_batches(values, size) for values in inputs.values())
-        yield from (dict(zip(inputs, batch, strict=True)) for batch in zip(*columns, strict=True))
+def _files(inputs: Inputs) -> list[str]:
+    """The path of each example within the folder, or its name if it was given by itself; none if it is no file."""
+    blobs = inputs.blobs if isinstance(inputs, Pictures | Clips) else None
+    if not isinstance(blobs, FileBlobs):
+        return []
+    where = blobs.location
+    folder = where.path.rstrip("/") if where.is_folder else where.path.rpartition("/")[0]
+    return [path.removeprefix(f"{folder}/") for path in blobs.paths]
