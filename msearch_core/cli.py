@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from typer.exceptions import TyperException
 
-from msearch_core import operations
+from msearch_core import export_command, operations
 from msearch_core.errors import UserError
 
 app = typer.Typer(
@@ -357,6 +357,7 @@ def algorithms() -> None:
 
 
 operations.register(app)
+export_command.register(app)
 
 
 def main() -> None:

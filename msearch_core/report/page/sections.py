@@ -106,11 +106,11 @@ def _commands(uid: str, winner: WinnerRecord | None, log: str) -> Markup:
     shown = log.removeprefix("file://")
     if winner:
         python = f'import msearch_core\nmsearch_core.predict("{shown}", "DATA")'
-        text = f"msearch predict {shown} DATA\n\n# or, from Python\n{python}"
+        text = f"msearch predict {shown} DATA\nmsearch export {shown} --out FOLDER\n\n# or, from Python\n{python}"
         times = "once" if winner.test_openings == 1 else f"{winner.test_openings} times"
         note = f"The test split was opened {times} in this log."
     else:
-        text = f"msearch compare {shown} {uid}"
+        text = f"msearch compare {shown} {uid}\nmsearch export {shown} {uid} --out FOLDER"
         note = "No winner is named yet; the test split is opened for the winner alone."
     code = element("pre", text, tabindex="0")
     return element("div", element("h3", "Use it"), code, element("p", note, class_="muted"))
