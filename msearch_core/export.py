@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -57,7 +58,13 @@ class Export:
     scores: Mapping[str, float]
 
 
-def export(log: TrialLog, uid: str | None = None, formats: Sequence[str] = ("keras",), out: str = "export") -> Export:
+def export(
+    log: TrialLog,
+    uid: str | None = None,
+    formats: Sequence[str] = ("keras",),
+    out: str = "export",
+    host: TrainingHost | None = None,
+) -> Export:
     """Write a trial's model in some formats, each of which takes raw input, into a folder that explains itself.
 
     It is scored again on the validation split, after a fresh process has loaded it from disk, and nothing is left at
@@ -69,6 +76,7 @@ def export(log: TrialLog, uid: str | None = None, formats: Sequence[str] = ("ker
         uid: any trial that has a model; by default the one in use, where one was promoted, else the newest winner.
         formats: ``keras``, ``savedmodel``, ``tflite``, ``onnx``.
         out: a folder that is empty or does not exist, local or any fsspec URL.
+        host: the process that owns TensorFlow; by default one is started for this.
 
     Raises:
         UserError: there is no such model, its data cannot be read, a format cannot be written or read again, or the
@@ -84,10 +92,11 @@ def export(log: TrialLog, uid: str | None = None, formats: Sequence[str] = ("ker
         raise UserError(f"{log.url} has no run of {model}; `msearch check` tells what else is lost")
     with new_folder(out) as bundle, tempfile.TemporaryDirectory(prefix="msearch-export-") as folder:
         scratch = Path(folder)
-        with TrainingHost(scratch / "host.log") as host:  # TensorFlow loads while the data is read
+        # TensorFlow loads while the data is read.
+        with contextlib.nullcontext(host) if host else TrainingHost(scratch / "host.log") as used:
             data_folder, data, same = data_of(log, search, run)
             known = about(data.problem)
-            result = _convert(log, search, frame, model, data_folder, formats, host, scratch, bundle)
+            result = _convert(log, search, frame, model, data_folder, formats, used, scratch, bundle)
         own = dict(result.own_layers.values()) if "keras" in formats else {}
         source = data_options(run.data)
         row = write_parts(source, data, "validation", search.split_seed, run.moved, known, scratch / "inputs")

@@ -66,9 +66,10 @@ def write_onnx(problem: Problem, tower: Any, path: Path) -> None:
         for outer, inner in concrete.graph.captures
         if outer.dtype != tf.resource and isinstance(outer, tf.Tensor)
     }
-    graph = converted.graph
+    graph, used = converted.graph, _used(converted.graph)
     for given in [each for each in graph.input if each.name in captured]:
-        graph.initializer.append(numpy_helper.from_array(np.asarray(captured[given.name]), given.name))
+        if given.name in used:
+            graph.initializer.append(numpy_helper.from_array(np.asarray(captured[given.name]), given.name))
         graph.input.remove(given)
     path.write_bytes(converted.SerializeToString())
 
@@ -103,3 +104,14 @@ def _function(model: Any, batch: int | None) -> Any:
         return model(dict(zip(signature, tensors, strict=True)), training=False)
 
     return serve
+
+
+def _used(graph: Any) -> set[str]:
+    """The names that the nodes of an ONNX graph take, those in its loops and branches too."""
+    names: set[str] = set()
+    for node in graph.node:
+        names.update(node.input)
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                names |= _used(attribute.g)
+    return names

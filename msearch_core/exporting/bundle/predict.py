@@ -59,7 +59,9 @@ def _tflite(path: str) -> Model:
     try:
         from ai_edge_litert.interpreter import Interpreter
     except ImportError:
-        from tensorflow.lite import Interpreter
+        import tensorflow as tf
+
+        Interpreter = tf.lite.Interpreter  # noqa: N806
     runner = Interpreter(path).get_signature_runner()
     known = encode.about()
 
