@@ -148,7 +148,7 @@ def test_sequences_that_end_early_with_a_label_for_each_step(host: TrainingHost,
         signal[rng.random(length) < 0.1] = np.nan
         rows.append({"signal": signal, "word": word.tolist(), "sign": signs.tolist()})
     pd.DataFrame(rows).to_parquet(tmp_path / "steps.parquet")
-    suggest = [["bidirectional(units=32,cell=gru)"]]
+    suggest = [["gru(units=32)"]]
     session = searched(
         tmp_path, host, data=str(tmp_path / "steps.parquet"), target="sign", trials=1, steps=30, suggest=suggest
     )
@@ -181,10 +181,12 @@ def test_what_cannot_be_exported_is_one_line(of_table: Session, tmp_path: Path) 
 
 
 MOMENTS = st.datetimes(datetime.datetime(1, 1, 2), datetime.datetime(9999, 12, 30))
+SAME_SIZE = 24
+"""So many texts at a time, so that the layer is traced once."""
 ZONES = st.none() | st.integers(-839, 839).map(lambda minutes: datetime.timezone(datetime.timedelta(minutes=minutes)))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.lists(st.tuples(MOMENTS, ZONES, st.sampled_from("T "), st.booleans()), min_size=1, max_size=20))
 @example([(datetime.datetime(2024, 2, 29, 23, 59), datetime.UTC, "T", False)])
 def test_dates_are_read_alike_by_layers_and_by_the_encoder(drawn: list[tuple[Any, Any, str, bool]]) -> None:
@@ -192,8 +194,8 @@ def test_dates_are_read_alike_by_layers_and_by_the_encoder(drawn: list[tuple[Any
         str(moment.date()) if short else moment.replace(tzinfo=zone).isoformat(sep)
         for moment, zone, sep, short in drawn
     ]
-    texts += [texts[-1].replace("+00:00", "Z"), "", "soon", "2024-13-01"]
-    known = [*texts[:-3], None, None, None]
+    texts += [texts[-1].replace("+00:00", "Z"), *["", "soon", "2024-13-01"] * 8][: SAME_SIZE - len(texts)]
+    known = [text if text[:1].isdigit() and "-13-" not in text else None for text in texts]
     found = date_layer().predict_on_batch(np.array(texts)[:, np.newaxis])[:, 0]
     wanted = to_days(pd.Series(known, dtype=object))
     np.testing.assert_allclose(found, wanted, rtol=2e-7, atol=2e-3)

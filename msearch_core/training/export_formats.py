@@ -58,7 +58,11 @@ def write_onnx(problem: Problem, tower: Any, path: Path) -> None:
     model = numeric_model(problem, tower)
     function = _function(model, None)
     signature = list(_signature(model, None).values())
-    converted, _ = tf2onnx.convert.from_function(function, input_signature=signature, opset=OPSET)
+    # tf2onnx writes most choices as sums of products with 0 and 1, of which a NaN makes NaN.
+    choices = {"SelectV2": (lambda _context, node, _name, _options: setattr(node, "type", "Where"), [])}
+    converted, _ = tf2onnx.convert.from_function(
+        function, input_signature=signature, opset=OPSET, custom_op_handlers=choices
+    )
     # tf2onnx takes constants that were tensors when the model was built for inputs.
     concrete = function.get_concrete_function()
     captured = {
