@@ -19,6 +19,7 @@ from msearch_core.trial_log.layout import model_folder
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
+    from msearch_core.export import Export
     from msearch_core.report.groups import Grouping
 
 
@@ -113,6 +114,12 @@ class SearchResult:
     def predict(self, data: str) -> pd.DataFrame:
         """Predict from raw input with the winner; see ``predict``."""
         return predict(self.log.url, data)
+
+    def export(self, out: str | Path = "export", formats: Sequence[str] = ("keras",), uid: str | None = None) -> Export:
+        """Take the winner, or any trial, away: a folder that needs no msearch. See ``msearch_core.export.export``."""
+        from msearch_core.export import export
+
+        return export(self.log, uid or self.winner.uid, formats, str(out))
 
 
 def search(data: str, *, watch: Callable[[Any], None] | None = None, **options: Any) -> SearchResult:

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from typer.exceptions import TyperException
 
-from msearch_core import operations
+from msearch_core import export_command, operations
 from msearch_core.errors import UserError
 from msearch_core.replay import replay_command
 
@@ -389,6 +389,7 @@ def algorithms() -> None:
 
 operations.register(app)
 app.command("replay")(replay_command)
+export_command.register(app)
 
 
 def main() -> None:

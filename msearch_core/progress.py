@@ -140,6 +140,7 @@ def show_winner(log: TrialLog, trial: Trial, winner: WinnerRecord, console: Cons
     console.print(Panel(table, title="winner", title_align="left", expand=False))
     console.print(f"model:       {short(winner.model)}", soft_wrap=True)
     console.print(f"use it:      msearch predict {short(log.url)} DATA", soft_wrap=True)
+    console.print(f"take it:     msearch export {short(log.url)}", soft_wrap=True)
     console.print(f"all trials:  msearch trials {short(log.url)}", soft_wrap=True)
 
 

@@ -59,11 +59,7 @@ def prepare(
         UserError: there are too few examples to split, nothing is left to learn from, or the labels are not those of
             the problem to be like.
     """
-    assignment = assign(unit_hashes(raw), classes_of(raw), seed, held_out=raw.test is not None, moved=moved)
-    order = _canonical_order(raw)
-    rows = {side: order[assignment.sides[order] == number] for number, side in enumerate(SPLITS)}
-    if raw.test is not None:
-        del rows["test"]
+    rows, moved = _sides(raw, seed, moved)
     targets = tuple(_target(target, rows["train"], raw) for target in raw.targets)
     if like:
         targets = known_targets(like, targets)
@@ -87,7 +83,25 @@ def prepare(
         for side, (part, chosen) in parts.items()
     }
     kind = {"table": VECTOR, "image": IMAGE}.get(spec["kind"], SEQUENCE)
-    return PreparedData(Problem(kind, shape, spec, targets), splits, assignment.moved, fingerprint(raw))
+    return PreparedData(Problem(kind, shape, spec, targets), splits, moved, fingerprint(raw))
+
+
+def rows_of(raw: RawData, side: str, seed: int, moved: Mapping[str, str] | None = None) -> tuple[RawData, np.ndarray]:
+    """Where the examples of a side were before they were prepared.
+
+    Args:
+        raw: the data.
+        side: ``train``, ``validation`` or ``test``.
+        seed: as for `prepare`.
+        moved: as for `prepare`.
+
+    Returns:
+        The data that they are in (``raw``, or its test data), and their numbers there ``(examples,)``, in the order
+        that the prepared split has.
+    """
+    if side == "test" and raw.test is not None:
+        return raw.test, _canonical_order(raw.test)
+    return raw, _sides(raw, seed, moved)[0][side]
 
 
 def prepare_cached(
@@ -146,6 +160,16 @@ def _key(data_fingerprint: str, seed: int, moved: Mapping[str, str] | None, like
     parts: list[object] = [FORMAT, data_fingerprint, seed, None if moved is None else sorted(moved.items())]
     text = json.dumps([*parts, asdict(like)] if like else parts)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _sides(raw: RawData, seed: int, moved: Mapping[str, str] | None) -> tuple[dict[str, np.ndarray], Mapping[str, str]]:
+    """The numbers of the examples on each side, in the order of their hashes, and which sides were moved to."""
+    assignment = assign(unit_hashes(raw), classes_of(raw), seed, held_out=raw.test is not None, moved=moved)
+    order = _canonical_order(raw)
+    rows = {side: order[assignment.sides[order] == number] for number, side in enumerate(SPLITS)}
+    if raw.test is not None:
+        del rows["test"]
+    return rows, assignment.moved
 
 
 def _canonical_order(raw: RawData) -> np.ndarray:

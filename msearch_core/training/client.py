@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, TypeAlias
 
-Action: TypeAlias = Literal["train", "ensemble", "count", "winner", "score"]
+Action: TypeAlias = Literal["train", "ensemble", "count", "winner", "score", "export"]
 PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -110,7 +110,7 @@ class TrainingHost:
 
         Args:
             action: ``train`` with a ``TrialSpec`` file, ``count`` with a ``CountSpec``, ``winner`` with a
-                ``WinnerSpec``, ``score`` with a ``ScoreSpec``.
+                ``WinnerSpec``, ``score`` with a ``ScoreSpec``, ``export`` with an ``ExportSpec``.
             spec_path: that file.
         """
         with self._lock:

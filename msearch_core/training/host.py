@@ -41,13 +41,14 @@ def load_actions() -> Actions:
         import safetensors.numpy  # noqa: F401 (for the children)
         import sklearn.metrics  # noqa: F401 (for the children)
 
-        from msearch_core.training import child, count, ensembling, score, winner
+        from msearch_core.training import child, count, ensembling, exporting, score, winner
     return {
         "train": child.run,
         "ensemble": ensembling.run,
         "count": count.run,
         "winner": winner.run,
         "score": score.run,
+        "export": exporting.run,
     }
 
 

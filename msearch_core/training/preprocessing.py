@@ -14,13 +14,15 @@ import numpy as np
 from msearch_core.data.audio import mel_matrix, window
 from msearch_core.data.preprocessing import NUMERIC, SEQUENCE_INPUT
 from msearch_core.data.problem import Problem
+from msearch_core.training.dates import days
 
 
-def raw_inputs(problem: Problem) -> tuple[dict[str, Any] | Any, Any]:
+def raw_inputs(problem: Problem, *, date_texts: bool = False) -> tuple[dict[str, Any] | Any, Any]:
     """Raw inputs, and the encoded tensor computed from them.
 
     Args:
         problem: holds the preprocessing.
+        date_texts: whether a table's dates come as ISO 8601 texts, ``string``, instead of as days since 1970.
 
     Returns:
         ``keras.Input`` tensors, as `msearch_core.data.preprocessing.to_model_inputs` fills them, and a ``KerasTensor``
@@ -38,32 +40,39 @@ def raw_inputs(problem: Problem) -> tuple[dict[str, Any] | Any, Any]:
     if spec["kind"] == "audio":
         sound = keras.Input((spec["samples"],), dtype="float32", name="input_audio")
         return sound, _encode_sound(spec, sound)
-    return _sequence_inputs(spec) if spec["kind"] == "sequence" else _table_inputs(spec)
+    return _sequence_inputs(spec) if spec["kind"] == "sequence" else _table_inputs(spec, date_texts)
 
 
-def _table_inputs(spec: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
+def _table_inputs(spec: Mapping[str, Any], date_texts: bool) -> tuple[dict[str, Any], Any]:
+    texts = ("category", "date") if date_texts else ("category",)
     inputs = {
         column["input"]: keras.Input(
-            (1,), dtype="float32" if column["kind"] in NUMERIC else "string", name=column["input"]
+            (1,), dtype="string" if column["kind"] in texts else "float32", name=column["input"]
         )
         for column in spec["columns"]
     }
-    numeric = _numeric(spec)
-    parts = [_encode_numbers(numeric, [inputs[column["input"]] for column in numeric])] if numeric else []
+    numeric = numeric_columns(spec)
+    numbers = [
+        days(inputs[column["input"]], f"encode_{column['input']}")
+        if column["kind"] in texts
+        else inputs[column["input"]]
+        for column in numeric
+    ]
+    parts = [encode_numbers(numeric, joined(numbers, "encode_numbers"))] if numeric else []
     for column in spec["columns"]:
         if column["kind"] == "category":
             parts.append(_lookup(column, None, "one_hot")(inputs[column["input"]]))
-    return inputs, _joined(parts, "encode_join")
+    return inputs, joined(parts, "encode_join")
 
 
 def _sequence_inputs(spec: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
     inputs: dict[str, Any] = {}
-    parts, numeric, ended = [], _numeric(spec), None
+    parts, numeric, ended = [], numeric_columns(spec), None
     if numeric:
         inputs[SEQUENCE_INPUT] = keras.Input((spec["time"], len(numeric)), dtype="float32", name=SEQUENCE_INPUT)
         missing = keras.ops.isnan(inputs[SEQUENCE_INPUT])
         ended = keras.ops.all(missing, axis=-1, keepdims=True)
-        parts.append(keras.ops.where(missing, 0.0, _scale(numeric)(inputs[SEQUENCE_INPUT])))
+        parts.append(keras.ops.where(missing, 0.0, scale(numeric)(inputs[SEQUENCE_INPUT])))
     for column in spec["columns"]:
         if column["kind"] == "category":
             name = column["input"]
@@ -71,7 +80,7 @@ def _sequence_inputs(spec: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
             number = _lookup(column, "", "int")(inputs[name])  # 0 after the end, 1 for an unknown category
             parts.append(keras.ops.one_hot(number - 1, 1 + len(column["vocabulary"])))
             ended = keras.ops.equal(keras.ops.expand_dims(number, -1), 0) if ended is None else ended
-    return inputs, keras.ops.where(ended, np.nan, _joined(parts, "encode_join"))
+    return inputs, keras.ops.where(ended, np.nan, joined(parts, "encode_join"))
 
 
 def _encode_sound(spec: Mapping[str, Any], sound: Any) -> Any:
@@ -95,29 +104,31 @@ def _encode_sound(spec: Mapping[str, Any], sound: Any) -> Any:
     power = keras.ops.square(fourier[:, :, :bins]) + keras.ops.square(fourier[:, :, bins:])
     mel_layer = keras.layers.Dense(spec["mels"], use_bias=False, dtype="float32", name="encode_mel")
     mel = _fixed(mel_layer, power, mel_matrix(spec))
-    scale = _normalization(spec["mean"], spec["deviation"])
-    encoded = scale(keras.ops.log(mel + spec["epsilon"]))
+    standardise = _normalization(spec["mean"], spec["deviation"])
+    encoded = standardise(keras.ops.log(mel + spec["epsilon"]))
     # A frame is whole where its last sample is.
     ended = keras.ops.expand_dims(missing[:, frame - 1 :: spec["hop"]], -1)
     return keras.ops.where(ended, np.nan, encoded)
 
 
-def _encode_numbers(columns: list[dict[str, Any]], inputs: list[Any]) -> Any:
-    values = _joined(inputs, "encode_numbers")
+def encode_numbers(columns: list[dict[str, Any]], values: Any) -> Any:
+    """A table's numbers ``float32 (batch, columns)``, standardised, with indicators of those that are missing."""
     missing = keras.ops.isnan(values)
-    scaled = keras.ops.where(missing, 0.0, _scale(columns)(values))
+    scaled = keras.ops.where(missing, 0.0, scale(columns)(values))
     indicated = [index for index, column in enumerate(columns) if column["indicator"]]
     if not indicated:
         return scaled
     indicators = keras.ops.cast(keras.ops.take(missing, indicated, axis=1), "float32")
-    return _joined([scaled, indicators], "encode_missing")
+    return joined([scaled, indicators], "encode_missing")
 
 
-def _numeric(spec: Mapping[str, Any]) -> list[dict[str, Any]]:
+def numeric_columns(spec: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The columns that become numbers: numbers, truth values and dates."""
     return [column for column in spec["columns"] if column["kind"] in NUMERIC]
 
 
-def _scale(columns: list[dict[str, Any]]) -> Any:
+def scale(columns: list[dict[str, Any]]) -> Any:
+    """The layer that standardises numbers of these columns."""
     return _normalization([column["mean"] for column in columns], [column["deviation"] for column in columns])
 
 
@@ -147,5 +158,6 @@ def _lookup(column: Mapping[str, Any], mask_token: str | None, output_mode: str)
     )
 
 
-def _joined(tensors: list[Any], name: str) -> Any:
+def joined(tensors: list[Any], name: str) -> Any:
+    """Tensors side by side; a single one as it is."""
     return tensors[0] if len(tensors) == 1 else keras.layers.Concatenate(name=name)(tensors)

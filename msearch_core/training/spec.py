@@ -232,6 +232,37 @@ class WinnerResult(_Record):
     answers: dict[str, Any] | None = None
 
 
+class ExportSpec(_Record):
+    """The model, or the ensemble of several, to write in some formats.
+
+    Attributes:
+        formats: those of `msearch_core.exporting.bundle.predict.FILES`.
+        bundle: an existing folder for the files.
+        output: an existing folder for ``result.json`` and for what the model says of the validation split.
+    """
+
+    uid: str
+    space: str
+    members: tuple[Member, ...]
+    data: str
+    formats: tuple[str, ...]
+    bundle: str
+    threads: int = Field(default=1, ge=1)
+    output: str
+
+
+class ExportResult(_Record):
+    """What came of an export.
+
+    Attributes:
+        own_layers: the layers that Keras does not have, by name, each with its module and the module's file.
+    """
+
+    status: Literal["completed", "failed"]
+    error: str | None = None
+    own_layers: dict[str, tuple[str, str]] = Field(default_factory=dict)
+
+
 class ScoreSpec(_Record):
     """Models that were trained before, to be scored on other data.
 

@@ -151,6 +151,7 @@ def _commands(uid: str, winner: WinnerRecord | None, log: str) -> Markup:
     if winner:
         parts = [
             f"msearch predict {shown} DATA",
+            f"# as Keras, SavedModel, TFLite or ONNX\nmsearch export {shown} --out FOLDER",
             f'# or, from Python\nimport msearch_core\nmsearch_core.predict("{shown}", "DATA")',
         ]
         if "://" not in shown:
@@ -162,7 +163,7 @@ def _commands(uid: str, winner: WinnerRecord | None, log: str) -> Markup:
         times = "once" if winner.test_openings == 1 else f"{winner.test_openings} times"
         note = f"The test split was opened {times} in this log."
     else:
-        text = f"msearch compare {shown} {uid}"
+        text = f"msearch compare {shown} {uid}\nmsearch export {shown} {uid} --out FOLDER"
         note = "No winner is named yet; the test split is opened for the winner alone."
     code = element("pre", text, tabindex="0")
     return element("div", element("h3", "Use it"), code, element("p", note, class_="muted"))

@@ -1,0 +1,42 @@
+"""The command that takes a model away."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+console = Console(markup=False, highlight=False)
+
+
+class ExportFormat(StrEnum):
+    """What a model can be written as."""
+
+    KERAS = "keras"
+    SAVEDMODEL = "savedmodel"
+    TFLITE = "tflite"
+    ONNX = "onnx"
+
+
+def export(
+    log: Annotated[str, typer.Argument(help="Folder of a trial log, local or any fsspec URL.")],
+    uid: Annotated[str | None, typer.Argument(help="Any trial. [default: the model in use, or the winner]")] = None,
+    formats: Annotated[list[ExportFormat] | None, typer.Option("--format", help="Repeatable. [default: keras]")] = None,
+    out: Annotated[str, typer.Option(help="A new folder for the model, local or any fsspec URL.")] = "export",
+) -> None:
+    """Take a model away, preprocessing inside: it needs no msearch. Scored again from disk before it is handed out."""
+    from msearch_core.export import export as take_away
+    from msearch_core.trial_log import TrialLog
+
+    made = take_away(TrialLog(log), uid, [each.value for each in formats or (ExportFormat.KERAS,)], out)
+    for each, score in made.scores.items():
+        was = "the data has changed since the search" if made.recorded is None else f"{made.recorded:.4f} in the search"
+        console.print(f"{each}: {made.objective} {score:.4f}, loaded again from disk ({was})", soft_wrap=True)
+    console.print(f"wrote {made.uid} to {made.folder}; README.md there says how to use it", soft_wrap=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(export)
