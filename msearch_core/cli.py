@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from typer.exceptions import TyperException
 
-from msearch_core import export_command, operations
+from msearch_core import export_command, operations, upkeep
 from msearch_core.errors import UserError
 from msearch_core.replay import replay_command
 
@@ -292,66 +292,6 @@ def _remark(line: str) -> None:
 
 
 @app.command()
-def check(
-    log: Log,
-    repair: Annotated[bool, typer.Option("--repair", help="Rebuild lost chunks; no trainer may be at work.")] = False,
-    output: Annotated[Format, typer.Option("--format", help="table or json.")] = Format.TABLE,
-) -> None:
-    """Verify every file of a log. Exit code 1 if rows are lost, doubled or cannot be queried."""
-    from msearch_core.trial_log import TrialLog
-    from msearch_core.trial_log.check import Checker, as_json
-    from msearch_core.trial_log.check import repair as rebuild
-
-    opened = TrialLog(log)
-    opened.search()
-    rebuilt = rebuild(opened.store) if repair else []
-    report = Checker(opened.store).report()
-    if output is Format.JSON:
-        sys.stdout.write(as_json(report) + "\n")
-    else:
-        for name in rebuilt:
-            console.print(f"rebuilt {name}")
-        for finding in report.findings:
-            console.print(f"{finding.level}: {finding.name} {finding.what}", soft_wrap=True)
-        counts = (
-            f"{report.rows} trials ({report.unsealed} not sealed yet), {report.chunks} chunks, {report.files} files"
-        )
-        console.print(f"{counts}: {'sound' if report.is_sound else 'NOT sound'}", soft_wrap=True)
-    raise typer.Exit(0 if report.is_sound else 1)
-
-
-@app.command()
-def seal(log: Log) -> None:
-    """Compact all finished trials into chunks, so that plain readers see every one."""
-    from msearch_core.trial_log import TrialLog
-
-    opened = TrialLog(log)
-    opened.search()
-    console.print(f"sealed {opened.seal()} trials")
-
-
-@app.command()
-def prune(
-    log: Log,
-    keep: Annotated[int, typer.Option(min=1, help="How many of the best trials of each run keep their weights.")] = 10,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be removed, and remove nothing.")] = False,
-) -> None:
-    """Remove the weights of hopeless trials; their rows stay."""
-    from msearch_core.trial_log import TrialLog, pruning
-
-    opened = TrialLog(log)
-    opened.search()
-    names = pruning.prunable(opened, keep)
-    megabytes = pruning.size_of(opened, names) / 1e6
-    if dry_run:
-        for name in names:
-            console.print(name, soft_wrap=True)
-    else:
-        pruning.prune(opened, keep)
-    console.print(f"{'would remove' if dry_run else 'removed'} {len(names)} files, {megabytes:.1f} MB")
-
-
-@app.command()
 def spaces() -> None:
     """List the search spaces."""
     from msearch_core.listing import built_in_spaces
@@ -387,6 +327,7 @@ def algorithms() -> None:
     console.print(table)
 
 
+upkeep.register(app)
 operations.register(app)
 app.command("replay")(replay_command)
 export_command.register(app)
