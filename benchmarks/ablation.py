@@ -25,6 +25,7 @@ ARMS: dict[str, dict[str, Any]] = {
     "random": {"algorithm": "random_search"},
     "asha": {"early_stopping": "asha"},
     "median": {"early_stopping": "median"},
+    "promotion": {"early_stopping": "promotion"},
     "ensembles": {"ensemble_every": 6},
     "students": {"distill_every": 6},
     "both": {"ensemble_every": 6, "distill_every": 6},
