@@ -17,6 +17,8 @@ from flows import lifeline
 from msearch_core.errors import UserError
 
 API_URL = "PREFECT_API_URL"
+EMBEDDED = "MSEARCH_EMBEDDED_SERVER"
+"""Is set where the server lives only as long as the search."""
 START_SECONDS = 120.0
 QUIET = {
     "DO_NOT_TRACK": "1",
@@ -37,7 +39,12 @@ class EmbeddedServer:
     def __init__(self, log: Path) -> None:
         self._home = tempfile.TemporaryDirectory(prefix="msearch-prefect-")
         port = _free_port()
-        self.environment = {**QUIET, API_URL: f"http://127.0.0.1:{port}/api", "PREFECT_HOME": self._home.name}
+        self.environment = {
+            **QUIET,
+            EMBEDDED: "1",
+            API_URL: f"http://127.0.0.1:{port}/api",
+            "PREFECT_HOME": self._home.name,
+        }
         self._process: subprocess.Popen[str] = lifeline.start(
             "flows.server", str(port), log=log, environment=self.environment
         )

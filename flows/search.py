@@ -35,6 +35,7 @@ from flows.pools import places
 from flows.prefect_api import wait_until_there
 from flows.recording import END_SECONDS as API_SECONDS
 from flows.recording import shown, tag_own_run
+from flows.reporting import publish_report
 from flows.trainer import search_tags
 from msearch_core.algorithms.history import COLUMNS, Outcome, best, outcomes
 from msearch_core.config import SearchConfig
@@ -133,6 +134,7 @@ def search(config: SearchConfig) -> State[Any]:
     wait_until_there(API_SECONDS)
     if named is not None:
         artifacts_of(session, named, logger)
+        publish_report(session, artifact_key(session), logger)
     if named is None:
         return Failed(message=f"none of the {board.done} trials has a score; see: msearch trials {session.log.url}")
     return Completed(message=f"the winner is {named.uid}: validation {named.validation}, test {named.test}")

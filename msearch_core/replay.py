@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from msearch_core.errors import UserError
+
 if TYPE_CHECKING:
     from msearch_core.training.replaying import Replayer
     from msearch_core.training.spec import TrialResult
@@ -147,7 +149,7 @@ def notes(done: Replay) -> Iterator[str]:
     if row.kind == "rescore":
         yield "a re-scoring trains nothing: the model of the log was scored again"
     elif row.kind == "ensemble" and not row.architecture:
-        kind = "those of the members trained again" if done.from_scratch else "the validation outputs in the log"
+        kind = "those of the candidates, trained again" if done.from_scratch else "the validation outputs in the log"
         yield f"an ensemble trains nothing: its members were chosen again from {kind}"
     elif not recorded:
         yield f"how many threads it had is not on record; {done.threads} were used"
@@ -167,10 +169,10 @@ def notes(done: Replay) -> Iterator[str]:
         yield "whether a trial runs out of memory or crashes depends on the machine"
     if recorded.get("gpus"):
         yield "it was trained on a GPU, whose sums have no fixed order: expect it to be close, not equal"
-    elif done.threads > 1:
-        yield f"{done.threads} threads add up in no fixed order: expect it to be close, not equal (or use --threads 1)"
-    if recorded and recorded.get("threads") != done.threads:
-        yield f"it had {recorded.get('threads')} threads"
+    elif recorded and recorded.get("threads") != done.threads:
+        yield f"it had another number of threads, {recorded.get('threads')}, whose sums have another order"
+    elif recorded and done.threads > 1:
+        yield f"{done.threads} threads add up in no fixed order: expect it to be close, not equal"
     if recorded.get("processor") not in (None, done.now["processor"]):
         yield f"it was trained on another processor: {recorded['processor']}; this is {done.now['processor']}"
     if done.from_scratch and row.kind != "rescore":
@@ -229,12 +231,15 @@ def replay_command(
     output: Annotated[Literal["table", "json"], typer.Option("--format", help="How to print.")] = "table",
 ) -> None:
     """Train a trial again from its row, and say how close it came. Exit code 1 if it is beyond the tolerance."""
+    from msearch_core.progress import short
     from msearch_core.training.client import TrainingHost
     from msearch_core.training.replaying import Replayer
     from msearch_core.trial_log import TrialLog
 
     opened = TrialLog(log)
     opened.search()
+    if uid not in set(opened.trials()["uid"]):
+        raise UserError(f"{short(opened.url)} has no trial {uid!r}; see: msearch trials {short(opened.url)}")
     with (
         tempfile.TemporaryDirectory(prefix="msearch-replay-") as folder,
         TrainingHost(Path(folder) / "host.log") as host,

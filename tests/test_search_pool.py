@@ -91,6 +91,9 @@ def check_recorded(server: Server, log: Path, name: str, budget: int) -> None:
     leaderboard = json.loads(artifacts[f"leaderboard-{key}"]["data"])
     assert leaderboard[0]["trial"] == winners(log)[-1]["uid"]
     assert len(leaderboard) == budget
+    report = artifacts[f"report-{key}"]
+    assert str(log / "reports/1.html") in report["description"]
+    assert winners(log)[-1]["uid"] in (log / "reports/1.html").read_text()
 
 
 def test_searches_on_a_work_pool(server: Server) -> None:

@@ -65,7 +65,7 @@ class Replayer:
             UserError: there is none of that name.
         """
         if uid not in self.rows:
-            raise UserError(f"{self._log.url} has no trial {uid!r}; see: msearch trials {self._log.url}")
+            raise UserError(f"{self._log.url} has no trial {uid!r}; its name may have been cut off")
         return self.rows[uid]
 
     def session(self, uid: str) -> Session:

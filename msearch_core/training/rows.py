@@ -61,7 +61,12 @@ def make_row(session: Session, claim: Claim, me: Identity, result: TrialResult, 
         **record,
         **measured,
     }
-    unsaid = {name: value for name, value in asdict(proposal).items() if value and columns.get(name) != value}
+    # An ensemble's row has its members where its proposal has candidates.
+    unsaid = {
+        name: value
+        for name, value in asdict(proposal).items()
+        if (value or columns.get(name)) and columns.get(name) != value
+    }
     extra = {**(columns.get("extra") or {}), **({"proposal": unsaid} if unsaid else {})}
     return Trial(**{**columns, "extra": extra or None})
 

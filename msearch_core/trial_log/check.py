@@ -82,7 +82,7 @@ class Checker:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self.names = [name for name in store.list("") if not name.startswith("models/")]
+        self.names = [name for name in store.list("") if not name.startswith(("models/", "reports/"))]
         self.chunks: dict[int, pa.Table] = {}
         self.corrupt_chunks: set[int] = set()
         self.results: dict[str, pa.Table] = {}

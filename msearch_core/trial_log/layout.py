@@ -191,6 +191,11 @@ def model_folder(uid: str) -> str:
     return f"models/{parse_uid(uid)}"
 
 
+def report_file(number: int) -> str:
+    """The page about the run of the n-th winner, from 1."""
+    return f"reports/{number}.html"
+
+
 def winner_file(number: int) -> str:
     """The n-th winner, from 1."""
     return f"winners/{number}.json"
