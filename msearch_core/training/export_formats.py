@@ -59,7 +59,7 @@ def write_onnx(problem: Problem, tower: Any, path: Path) -> None:
     function = _function(model, None)
     signature = list(_signature(model, None).values())
     # tf2onnx writes most choices as sums of products with 0 and 1, of which a NaN makes NaN.
-    choices: dict[str, Any] = {"SelectV2": (lambda _context, node, _name, _options: setattr(node, "type", "Where"), [])}
+    choices: dict[str, Any] = {"SelectV2": (lambda _context, node, *_: setattr(node, "type", "Where"), [])}
     converted, _ = tf2onnx.convert.from_function(
         function, input_signature=signature, opset=OPSET, custom_op_handlers=choices
     )
