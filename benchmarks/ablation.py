@@ -22,7 +22,7 @@ from msearch_core.algorithms.history import Outcome, best
 ARMS: dict[str, dict[str, Any]] = {
     "plain": {},
     "cold": COLD,
-    "random": {"algorithm": "random_search"},
+    "random": {"algorithm": "random"},
     "asha": {"early_stopping": "asha"},
     "median": {"early_stopping": "median"},
     "promotion": {"early_stopping": "promotion"},
