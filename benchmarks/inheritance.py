@@ -100,9 +100,10 @@ def main() -> None:
             for seed in asked.seeds:
                 inherited, cold = (measure(run, name, problem, arm, seed, score) for arm in ARMS)
                 reached = inherited["steps"]
-                ratios.append(reached / (cold["steps"] or cold["all_steps"]) if reached else float("inf"))
+                if reached or cold["steps"]:  # where neither came there, nothing can be said
+                    ratios.append(reached / (cold["steps"] or cold["all_steps"]) if reached else float("inf"))
             correlations = [correlate(run, name, problem, seed)["spearman"] for seed in asked.seeds if asked.ranks]
-            middle, low, high = median_interval(ratios)
+            middle, low, high = median_interval(ratios) if ratios else (float("nan"),) * 3
             print(
                 f"{name}: threshold {score:.4f}; inherited / cold steps {middle:.2f} ({low:.2f} to {high:.2f})", end=""
             )

@@ -179,7 +179,7 @@ def seconds_to(frame: pd.DataFrame, threshold: float) -> float | None:
 def median_interval(values: Sequence[float], draws: int = 10_000) -> tuple[float, float, float]:
     """A median with its 95 % bootstrap interval."""
     drawn = np.random.default_rng(0).choice(np.asarray(values), (draws, len(values)))
-    low, high = np.quantile(np.median(drawn, axis=1), [0.025, 0.975])
+    low, high = np.quantile(np.median(drawn, axis=1), [0.025, 0.975], method="nearest")  # some may be infinite
     return float(np.median(values)), float(low), float(high)
 
 
