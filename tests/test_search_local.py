@@ -84,7 +84,7 @@ def check_lineage(frame: pd.DataFrame, steps: int) -> int:
         parent = by_uid.loc[row["parents"][0]]
         assert parent["finished_at"] < row["finished_at"]
         assert row["algorithm"] == "coordinate_descent"
-        assert json.loads(row["mutation"])["change"] in ("deepen", "replace", "none")
+        assert json.loads(row["mutation"])["change"] in ("deepen", "replace", "train on", "none")
         provenance = set(json.loads(row["inheritance"]).values())
         assert provenance <= {"copied", "morphed", "fresh"}
         assert (provenance != {"fresh"}) == (row["inherited_fraction"] > 0)

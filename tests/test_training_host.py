@@ -134,7 +134,7 @@ def test_a_trial_says_all_about_itself(host: TrainingHost, trial, data: Path) ->
     )
     result = run(host, path)
     assert result.status == "completed"
-    assert {name for name, value in result if value is None} == {"error", "inheritance", "extra"}
+    assert {name for name, value in result if value is None} == {"error", "inheritance", "mixture"}
     assert result.objective is not None
     assert result.objective > 0.9
     assert result.objective == max(result.curve or ())
