@@ -22,8 +22,8 @@ import pyarrow as pa
 from msearch_core.algorithms.history import Outcome, outcomes
 from msearch_core.config import make_config
 from msearch_core.session import Session, join
-from msearch_core.training import spec
 from msearch_core.training.artefacts import Artefacts
+from msearch_core.training.asking import NO_RESULT, ask_child
 from msearch_core.training.client import TrainingHost
 from msearch_core.training.spec import WinnerResult, WinnerSpec
 from msearch_core.training.trainer import Trainer
@@ -127,9 +127,8 @@ class Searches:
                 threads=1,
                 output=str(output),
             )
-            spec.write(asked, output / "spec.json")
-            self._host.start("winner", output / "spec.json").wait()
-            return spec.read(WinnerResult, output / spec.RESULT)
+            result = ask_child(self._host, "winner", asked, output, WinnerResult)
+            return result or WinnerResult(status="failed", error=NO_RESULT)
 
 
 @contextmanager

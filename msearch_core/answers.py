@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from msearch_core.data.problem import PADDED_CLASS, Problem, Split, Target
+from msearch_core.metrics import LIKELY
 
 MOST_CLASSES = 60
 """Classes beyond the commonest so many are counted together."""
@@ -41,7 +42,7 @@ def _of_target(target: Target, y: np.ndarray, outputs: np.ndarray) -> Answers:
     if target.task == "classification":
         return {**made, **_confusion(y, outputs.argmax(axis=-1), target.labels)}
     if target.task == "multilabel":
-        said, is_true = outputs >= 0.5, y > 0.5
+        said, is_true = outputs >= LIKELY, y > 0.5
         counts = np.stack([(said & is_true).sum(0), (said & ~is_true).sum(0), (~said & is_true).sum(0)], axis=1)
         kept = np.argsort(-is_true.sum(0), kind="stable")[:MOST_CLASSES]
         return {**made, "labels": [target.labels[each] for each in kept], "counts": counts[kept].tolist()}

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from typer.exceptions import TyperException
 
 from msearch_core import export_command, operations, upkeep
 from msearch_core.errors import UserError
 from msearch_core.replay import replay_command
+from msearch_core.terminal import Log, console
 
 app = typer.Typer(
     name="msearch",
@@ -25,7 +25,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-console = Console(markup=False, highlight=False)
 
 
 class Format(StrEnum):
@@ -43,9 +42,6 @@ class Grouping(StrEnum):
     ALGORITHM = "algorithm"
     KIND = "kind"
     STATUS = "status"
-
-
-Log = Annotated[str, typer.Argument(help="Folder of a trial log, local or any fsspec URL.")]
 
 
 @app.command()

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from msearch_core.algorithms.history import Outcome, outcomes
@@ -25,8 +24,9 @@ from msearch_core.exporting.facts import facts
 from msearch_core.exporting.folder import new_folder, write_companions
 from msearch_core.exporting.raw import write_parts
 from msearch_core.objectives import find_objective
-from msearch_core.training import spec
+from msearch_core.training import checkpoints, spec
 from msearch_core.training.artefacts import Artefacts
+from msearch_core.training.asking import NO_RESULT, ask_child
 from msearch_core.training.client import TrainingHost
 from msearch_core.training.spec import ExportResult, ExportSpec
 from msearch_core.trial import SCHEMA
@@ -105,7 +105,7 @@ def export(
         objective = find_objective(data.problem, search.objective)
         mine = frame[frame["uid"] == model].iloc[0]
         recorded = float(mine["objective"]) if same else None
-        expected = _load(scratch / spec.PREDICTIONS)
+        expected = checkpoints.load(scratch / spec.PREDICTIONS)
         ask(bundle, formats, scratch / "inputs", scratch / "answers", own)
         scores = {}
         for each in formats:
@@ -154,12 +154,7 @@ def _convert(
         bundle=str(bundle),
         output=str(scratch),
     )
-    spec.write(asked, scratch / "spec.json")
-    host.start("export", scratch / "spec.json").wait()
-    try:
-        result = spec.read(ExportResult, scratch / spec.RESULT)
-    except FileNotFoundError:
-        result = ExportResult(status="failed", error="the converter's process ended without a result")
+    result = ask_child(host, "export", asked, scratch, ExportResult) or ExportResult(status="failed", error=NO_RESULT)
     if result.status != "completed":
         raise UserError(f"{uid} could not be exported: {result.error}; try another --format")
     return result
@@ -168,10 +163,3 @@ def _convert(
 def _history(frame: Any, uid: str) -> dict[str, Outcome]:
     table = pa.Table.from_pandas(frame, SCHEMA, preserve_index=False)
     return {each.uid: each for each in outcomes(table, parse_uid(uid).run)}
-
-
-def _load(path: Path) -> dict[str, np.ndarray]:
-    from safetensors.numpy import load_file
-
-    tensors: dict[str, np.ndarray] = load_file(path)
-    return tensors

@@ -6,9 +6,8 @@ from enum import StrEnum
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-console = Console(markup=False, highlight=False)
+from msearch_core.terminal import Log, console
 
 
 class ExportFormat(StrEnum):
@@ -21,7 +20,7 @@ class ExportFormat(StrEnum):
 
 
 def export(
-    log: Annotated[str, typer.Argument(help="Folder of a trial log, local or any fsspec URL.")],
+    log: Log,
     uid: Annotated[str | None, typer.Argument(help="Any trial. [default: the model in use, or the winner]")] = None,
     formats: Annotated[list[ExportFormat] | None, typer.Option("--format", help="Repeatable. [default: keras]")] = None,
     out: Annotated[str, typer.Option(help="A new folder for the model, local or any fsspec URL.")] = "export",

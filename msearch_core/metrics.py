@@ -17,6 +17,8 @@ from msearch_core.data.problem import PADDED_CLASS, Target, Task
 
 Direction = Literal["max", "min"]
 Function: TypeAlias = Callable[[np.ndarray, np.ndarray, np.ndarray | None], float]
+LIKELY = 0.5
+"""The probability from which one of several labels is predicted."""
 EPSILON = 1e-7
 """Probabilities below it count as it, so that one wrong certainty does not make a log loss infinite."""
 
@@ -103,7 +105,7 @@ def _mean_area(is_true: np.ndarray, scores: np.ndarray, weight: np.ndarray | Non
 
 
 def _labels_f1(average: str) -> Function:
-    return lambda y, outputs, weight: _f1_of(y > 0.5, outputs >= 0.5, average, weight)
+    return lambda y, outputs, weight: _f1_of(y > 0.5, outputs >= LIKELY, average, weight)
 
 
 def _labels_auc(y: np.ndarray, outputs: np.ndarray, weight: np.ndarray | None) -> float:
@@ -111,11 +113,11 @@ def _labels_auc(y: np.ndarray, outputs: np.ndarray, weight: np.ndarray | None) -
 
 
 def _labels_accuracy(y: np.ndarray, outputs: np.ndarray, weight: np.ndarray | None) -> float:
-    return float(np.average(((outputs >= 0.5) == (y > 0.5)).mean(axis=1), weights=weight))
+    return float(np.average(((outputs >= LIKELY) == (y > 0.5)).mean(axis=1), weights=weight))
 
 
 def _exact_match(y: np.ndarray, outputs: np.ndarray, weight: np.ndarray | None) -> float:
-    return float(np.average(((outputs >= 0.5) == (y > 0.5)).all(axis=1), weights=weight))
+    return float(np.average(((outputs >= LIKELY) == (y > 0.5)).all(axis=1), weights=weight))
 
 
 def _labels_log_loss(y: np.ndarray, outputs: np.ndarray, weight: np.ndarray | None) -> float:

@@ -8,14 +8,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from msearch_core.errors import UserError
+from msearch_core.terminal import Log, console
 
-console = Console(markup=False, highlight=False)
 API_URL = "PREFECT_API_URL"
-
-Log = Annotated[str, typer.Argument(help="Folder of a trial log, local or any fsspec URL.")]
 
 
 def deploy(

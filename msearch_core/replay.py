@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from msearch_core.errors import UserError
+from msearch_core.terminal import Log
 
 if TYPE_CHECKING:
     from msearch_core.training.replaying import Replayer
@@ -222,7 +223,7 @@ def _score(trial: Any, name: str | None) -> str:
 
 
 def replay_command(
-    log: Annotated[str, typer.Argument(help="Folder of a trial log, local or any fsspec URL.")],
+    log: Log,
     uid: Annotated[str, typer.Argument(help="The trial.")],
     from_scratch: Annotated[
         bool, typer.Option("--from-scratch", help="Train its ancestors again too, and use no weights of the log.")

@@ -6,11 +6,8 @@ import sys
 from typing import Annotated, Literal
 
 import typer
-from rich.console import Console
 
-console = Console(markup=False, highlight=False)
-
-Log = Annotated[str, typer.Argument(help="Folder of a trial log, local or any fsspec URL.")]
+from msearch_core.terminal import Log, console
 
 
 def check(

@@ -109,8 +109,9 @@ class TrainingHost:
         """Start a child.
 
         Args:
-            action: ``train`` with a ``TrialSpec`` file, ``count`` with a ``CountSpec``, ``winner`` with a
-                ``WinnerSpec``, ``score`` with a ``ScoreSpec``, ``export`` with an ``ExportSpec``.
+            action: ``train`` with a ``TrialSpec`` file, ``ensemble`` with an ``EnsembleSpec``, ``count`` with a
+                ``CountSpec``, ``winner`` with a ``WinnerSpec``, ``score`` with a ``ScoreSpec``,
+                ``export`` with an ``ExportSpec``.
             spec_path: that file.
         """
         with self._lock:

@@ -12,6 +12,7 @@ from msearch_core.errors import UserError
 from msearch_core.session import Session
 from msearch_core.training import spec
 from msearch_core.training.artefacts import Artefacts
+from msearch_core.training.asking import NO_RESULT, ask_child
 from msearch_core.training.client import TrainingHost
 from msearch_core.training.spec import WinnerResult, WinnerSpec
 from msearch_core.trial import SCHEMA
@@ -98,12 +99,7 @@ def _finish(
         threads=threads,
         output=str(output),
     )
-    spec.write(asked, output / "spec.json")
-    host.start("winner", output / "spec.json").wait()
-    try:
-        result = spec.read(WinnerResult, output / spec.RESULT)
-    except FileNotFoundError:
-        result = WinnerResult(status="failed", error="the process ended without a result")
+    result = ask_child(host, "winner", asked, output, WinnerResult) or WinnerResult(status="failed", error=NO_RESULT)
     if result.status != "completed":
         raise UserError(f"the winner {winner.uid} could not be made into a model: {result.error}")
     folder = model_folder(winner.uid)

@@ -16,10 +16,8 @@ from msearch_core.data.inputs import read_inputs, strangenesses
 from msearch_core.data.problem import Problem, Target
 from msearch_core.data.sequences import Sequences
 from msearch_core.data.targets import SEPARATOR
+from msearch_core.metrics import LIKELY
 from msearch_core.training.bundle import read_bundle
-
-LIKELY = 0.5
-"""The probability from which one of several labels is predicted."""
 
 
 def predict(

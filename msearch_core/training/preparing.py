@@ -14,6 +14,7 @@ from msearch_core.algorithms.history import Outcome
 from msearch_core.space import Proposal
 from msearch_core.training.artefacts import Artefacts
 from msearch_core.training.spec import Base, EnsembleSpec, Parent, Teacher, TrialSpec
+from msearch_core.training.staging import Stage
 from msearch_core.trial_log import SearchRecord
 from msearch_core.trial_log.layout import parse_uid
 
@@ -32,12 +33,13 @@ def trial_spec(
     proposal: Proposal,
     uid: str,
     *,
-    seed: int,
+    stage: Stage,
     batch_size: int,
     data: Path,
     output: Path,
     threads: int,
     parents: Sequence[Parent],
+    trained_on: str | None,
     teacher: Teacher | None,
     base: Base | None = None,
     resume: str | None = None,
@@ -49,12 +51,13 @@ def trial_spec(
         search: its space, its objective and how its trials are trained.
         proposal: what is tried.
         uid: the trial.
-        seed: as ``trial_seed`` makes it.
+        stage: the part of a whole training that it is, and the seed of that.
         batch_size: the search's, or half of it where that was too large.
         data: a folder of prepared data.
         output: an existing folder for the trial's files.
         threads: cores to use.
         parents: whose weights it starts from.
+        trained_on: a local checkpoint with which its parent ended, if it is a promotion.
         teacher: whom it learns from.
         base: the frozen models beside which it is trained as a tower.
         resume: a local checkpoint of an earlier attempt.
@@ -65,13 +68,15 @@ def trial_spec(
         space=search.space,
         architecture=proposal.architecture,
         hyperparameters=dict(proposal.hyperparameters),
-        seed=seed,
+        seed=stage.seed,
         steps=int(search.settings["steps"]),
+        evaluations=stage.evaluations,
         batch_size=batch_size,
         data=str(data),
         objective=search.objective,
         parent=next(iter(parents), None),
         others=tuple(parents[1:]),
+        trained_on=trained_on,
         optimizer_state=search.settings.get("optimizer_state") or "fresh",
         rewarm=search.settings.get("rewarm") or 0.0,
         teacher=teacher,
@@ -97,6 +102,13 @@ def ensemble_spec(
         threads=threads,
         output=str(output),
     )
+
+
+def fetch_checkpoint(artefacts: Artefacts, stage: Stage, output: Path) -> str | None:
+    """The checkpoint with which a promotion's parent ended; ``None`` if it is gone, or this is no promotion."""
+    if stage.parent is None:
+        return None
+    return artefacts.load_last_checkpoint(stage.parent.uid, output / "trained_on.safetensors")
 
 
 def fetch_teacher(

@@ -15,8 +15,9 @@ from msearch_core.errors import UserError
 from msearch_core.session import Session, resolve
 from msearch_core.training import spec
 from msearch_core.training.artefacts import Artefacts
+from msearch_core.training.asking import NO_RESULT, ask_child
 from msearch_core.training.client import TrainingHost
-from msearch_core.training.preparing import ensemble_spec, fetch_teacher, trial_spec
+from msearch_core.training.preparing import ensemble_spec, fetch_checkpoint, fetch_teacher, trial_spec
 from msearch_core.training.rescoring import Rescorer
 from msearch_core.training.rows import proposal_of
 from msearch_core.training.sources import load_base, load_parents, parents_of, sources_of
@@ -65,7 +66,7 @@ class Replayer:
             UserError: there is none of that name.
         """
         if uid not in self.rows:
-            raise UserError(f"{self._log.url} has no trial {uid!r}; its name may have been cut off")
+            raise UserError(f"{self._log.url} has no trial {uid!r}; see: msearch trials {self._log.url}")
         return self.rows[uid]
 
     def session(self, uid: str) -> Session:
@@ -167,7 +168,7 @@ class Replayer:
     def _train(self, row: Trial, artefacts: Artefacts, output: Path) -> TrialResult:
         session, proposal, history = self.session(row.uid), proposal_of(row), self._history(row.uid)
         settings = session.search.settings
-        parents = parents_of(proposal, history, session.search.settings) if row.inheritance is not None else []
+        parents = parents_of(proposal, history, settings) if row.inheritance is not None else []
         found = load_parents(artefacts, proposal, parents, output)
         if row.inheritance is not None and len(found) < len(sources_of(proposal)):
             raise _gone(row.uid, f"the weights of {', '.join(sources_of(proposal))}")
@@ -177,21 +178,20 @@ class Replayer:
         except (KeyError, FileNotFoundError) as error:
             raise _gone(row.uid, f"the weights of {proposal.teacher or proposal.base}") from error
         stage = stage_of(proposal, history.get(next(iter(proposal.parents), "")), settings, row.seed or 0)
-        trained_on = None
-        if stage.parent:
-            trained_on = artefacts.load_last_checkpoint(stage.parent.uid, output / "trained_on.safetensors")
-            if trained_on is None:
-                raise _gone(row.uid, f"the checkpoints of {stage.parent.uid}")
+        trained_on = fetch_checkpoint(artefacts, stage, output)
+        if stage.parent and trained_on is None:
+            raise _gone(row.uid, f"the checkpoints of {stage.parent.uid}")
         asked = trial_spec(
             session.search,
             proposal,
             row.uid,
-            seed=row.seed or 0,
+            stage=stage,
             batch_size=row.batch_size or int(settings["batch_size"]),
             data=session.data,
             output=output,
             threads=self.threads(row),
             parents=found,
+            trained_on=trained_on,
             teacher=teacher,
             base=base,
         )
@@ -200,8 +200,6 @@ class Replayer:
             **recorded,
             "threads": self.threads(row),
             "time_limit_seconds": None,
-            "evaluations": stage.evaluations,
-            "trained_on": trained_on,
             "stop_at": row.steps if row.status == "stopped" else None,
         }
         spec.write(asked.model_copy(update=exactly), output / "spec.json")
@@ -218,12 +216,8 @@ class Replayer:
         asked = ensemble_spec(
             session.search, row.uid, predictions, data=session.data, output=output, threads=self.threads(row)
         )
-        spec.write(asked, output / "spec.json")
-        self._host.start("ensemble", output / "spec.json").wait()
-        try:
-            return spec.read(EnsembleResult, output / spec.RESULT)
-        except FileNotFoundError:
-            return EnsembleResult(status="failed", error="the process ended without a result")
+        result = ask_child(self._host, "ensemble", asked, output, EnsembleResult)
+        return result or EnsembleResult(status="failed", error=NO_RESULT)
 
     def _rescore(self, row: Trial) -> TrialResult:
         uid = (row.parents or ("",))[0]

@@ -22,6 +22,7 @@ from msearch_core.session import Session, versions
 from msearch_core.space import architecture_hash
 from msearch_core.training import spec
 from msearch_core.training.artefacts import Artefacts
+from msearch_core.training.asking import NO_RESULT, ask_child
 from msearch_core.training.client import TrainingHost
 from msearch_core.training.spec import Score, ScoreResult, ScoreSpec
 from msearch_core.trial import SCHEMA, Trial
@@ -98,7 +99,6 @@ class Rescorer:
         """Score models of one run, which share the preprocessing that was learned on its data."""
         session, output = self.session, self.scratch / "score"
         output.mkdir(parents=True, exist_ok=True)
-        (output / spec.RESULT).unlink(missing_ok=True)
         try:
             data = prepare_cached(
                 data_options(session.run.data),
@@ -120,12 +120,8 @@ class Rescorer:
             threads=self.threads,
             output=str(output),
         )
-        spec.write(asked, output / "spec.json")
-        self.host.start("score", output / "spec.json").wait()
-        try:
-            return spec.read(ScoreResult, output / spec.RESULT).scores
-        except FileNotFoundError:
-            return [Score(error="the process ended without a result")] * len(models)
+        result = ask_child(self.host, "score", asked, output, ScoreResult)
+        return result.scores if result else [Score(error=NO_RESULT)] * len(models)
 
     def _row(self, uid: str, model: Outcome, score: Score, me: Identity) -> Trial:
         search, run = self.session.search, self.session.run

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from msearch_core.algorithms.history import Outcome
 from msearch_core.errors import UserError
@@ -18,11 +17,13 @@ from msearch_core.session import Session
 from msearch_core.space import Architecture, Proposal
 from msearch_core.training import spec
 from msearch_core.training.artefacts import Artefacts
+from msearch_core.training.asking import NO_RESULT, ask_child
 from msearch_core.training.client import Exit, Job, TrainingHost
 from msearch_core.training.limits import NO_LIMITS, Limits, excess, limits_of
 from msearch_core.training.preparing import (
     TIME_LIMIT_SECONDS,
     ensemble_spec,
+    fetch_checkpoint,
     fetch_teacher,
     trial_seed,
     trial_spec,
@@ -36,7 +37,6 @@ from msearch_core.training.spec import (
     EnsembleResult,
     ProgressRecord,
     TrialResult,
-    TrialSpec,
 )
 from msearch_core.training.staging import Stage, stage_of
 from msearch_core.training.stopping import EarlyStopping
@@ -199,18 +199,21 @@ class Trainer:
             search,
             proposal,
             claim.uid,
-            seed=stage.seed,
+            stage=stage,
             batch_size=batch_size,
             data=self.session.data,
             output=output,
             threads=self.threads,
             parents=inherited,
+            trained_on=fetch_checkpoint(self.artefacts, stage, output),
             teacher=teacher,
             base=base,
             resume=self.artefacts.load_checkpoint(claim, output / "resume.safetensors"),
             tensorboard=self.tensorboard,
         )
-        asked, amiss = self._staged(asked, stage, output)
+        amiss = []
+        if stage.parent and not asked.trained_on:
+            amiss.append("its parent's training did not go on: the checkpoint is gone")
         if len(inherited) < len(parents) and not asked.trained_on:
             amiss.append("the weights of its parent were not inherited: they are gone")
         spec.write(asked, output / "spec.json")
@@ -224,15 +227,6 @@ class Trainer:
                     return result.model_copy(update={"error": self._behind})
                 return result
         raise RuntimeError(f"the training host died {HOST_TRIES} times; its own words are above")
-
-    def _staged(self, asked: TrialSpec, stage: Stage, output: Path) -> tuple[TrialSpec, list[str]]:
-        """The spec for the trial's part of a whole training, and what of its parent's is not there."""
-        changes: dict[str, Any] = {"evaluations": stage.evaluations}
-        if not stage.parent:
-            return asked.model_copy(update=changes), []
-        path = self.artefacts.load_last_checkpoint(stage.parent.uid, output / "trained_on.safetensors")
-        missing = [] if path else ["its parent's training did not go on: the checkpoint is gone"]
-        return asked.model_copy(update={**changes, "trained_on": path}), missing
 
     def _attend(self, job: Job, claim: Claim, output: Path) -> Exit | None:
         """Wait for the job, pass on what concerns it, and bring its checkpoints to the log.
@@ -298,12 +292,8 @@ class Trainer:
             output=output,
             threads=self.threads,
         )
-        spec.write(asked, output / "spec.json")
-        self.host.start("ensemble", output / "spec.json").wait()
-        try:
-            return spec.read(EnsembleResult, output / spec.RESULT).warned(*left_out)
-        except FileNotFoundError:
-            return EnsembleResult(status="failed", error="the process ended without a result")
+        result = ask_child(self.host, "ensemble", asked, output, EnsembleResult)
+        return (result or EnsembleResult(status="failed", error=NO_RESULT)).warned(*left_out)
 
     def _look(self) -> None:
         """Look beside a trial, which goes on whatever is amiss with the log: the next claim will tell."""
@@ -336,7 +326,6 @@ class Trainer:
     def _count(self, architecture: Architecture, timed: bool) -> CountResult:
         output = self.scratch / "count"
         output.mkdir(parents=True, exist_ok=True)
-        (output / spec.RESULT).unlink(missing_ok=True)
         asked = CountSpec(
             space=self.session.search.space,
             architecture=architecture,
@@ -344,8 +333,4 @@ class Trainer:
             data=str(self.session.data),
             output=str(output),
         )
-        spec.write(asked, output / "spec.json")
-        self.host.start("count", output / "spec.json").wait()
-        with contextlib.suppress(FileNotFoundError):
-            return spec.read(CountResult, output / spec.RESULT)
-        return CountResult()
+        return ask_child(self.host, "count", asked, output, CountResult) or CountResult()

@@ -16,7 +16,7 @@ NUMBERS = "numbers"
 CATEGORIES = "categories"
 SEQUENCE = "input_sequence"
 MISSING = " "  # stands for a missing text within a sequence, since the empty one stands for its end
-LIKELY = 0.5  # the probability from which one of several labels is predicted
+LIKELY = 0.5  # the probability from which one of several labels is predicted, as in the search's own scores
 _TRUTH = {"true": 1.0, "false": 0.0}
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)  # noqa: UP017 - for older Pythons too
 
