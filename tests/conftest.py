@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,10 @@ from pathlib import Path
 import pytest
 
 from benchmarks import servers
+
+# A shell ignores Ctrl-C on behalf of what it runs in the background, and every program inherits that: without this,
+# the tests that interrupt a search would wait in vain when they are run there.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -142,7 +142,7 @@ def test_the_temporary_log_goes_with_the_result_and_ones_own_stays(tmp_path: Pat
 
 def test_an_interrupted_fit_hands_its_trial_back_and_another_goes_on_until_time_is_over(tmp_path: Path) -> None:
     table, y = wines()
-    classifier = SearchClassifier(minutes=0.05, steps=10**7, random_state=0, log=str(tmp_path / "log"))
+    classifier = SearchClassifier(minutes=0.2, steps=10**7, random_state=0, log=str(tmp_path / "log"))
 
     def interrupt() -> None:
         wait_for(lambda: [*tmp_path.glob("log/claims/0001-0/*.1.json")], "a trial is claimed")
