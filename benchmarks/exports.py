@@ -3,6 +3,7 @@
     python -m benchmarks.exports                                   # small searches; sounds are made up
     python -m benchmarks.exports --audio train --audio-test test   # folders of class folders with WAV files
     python -m benchmarks.exports --kinds sequence --trials 8
+    python -m benchmarks.exports --families                        # every family of blocks of the large spaces
 
 Each search is whole, from the data to the winner. Its model is exported in all formats, which scores it on the
 validation split; then a fresh interpreter, whose packages are those of this environment without msearch, loads each
@@ -28,11 +29,15 @@ from benchmarks.problems import flats, shapes, states, tags, wine
 from msearch_core.data.options import DataOptions, data_options
 from msearch_core.data.prepare import prepare_cached
 from msearch_core.data.prepared import open_prepared
+from msearch_core.data.problem import fitted_space
+from msearch_core.errors import UserError
 from msearch_core.export import FORMATS
 from msearch_core.exporting.about import about
 from msearch_core.exporting.checking import ask, read_answers
 from msearch_core.exporting.raw import write_parts
+from msearch_core.loading import load_space
 from msearch_core.objectives import find_objective
+from msearch_core.space import Architecture, SearchSpace
 
 ALONE = f"""
 import importlib.util, runpy, sys
@@ -116,6 +121,57 @@ def run(kind: str, options: DataOptions, folder: Path, arguments: argparse.Names
     return worst
 
 
+FAMILIES = {
+    "tabular_full": "table",
+    "image_full": "image",
+    "audio": "audio",
+    "sequence": "sequence",
+    "sequence_labels": "labels of steps",
+}
+"""A kind of data for each space of many blocks."""
+
+
+def covering(space: SearchSpace, seed: int = 0) -> list[Architecture]:
+    """Architectures drawn from a space that hold each of its families of blocks."""
+    rng, missing, found = np.random.default_rng(seed), {each.family.name for each in space.blocks}, []
+    while missing:
+        drawn = space.random_architecture(rng)
+        new = {each.family.name for each in space.resolve(drawn)} & missing
+        if new:
+            found.append(drawn)
+            missing -= new
+    return found
+
+
+def export_families(name: str, folder: Path) -> int:
+    """Train architectures with every family of blocks, export each in all formats; returns how many could not be."""
+    options = KINDS[FAMILIES[name]](folder)
+    source = open_prepared(prepare_cached(options, seed=0))
+    architectures = covering(fitted_space(load_space(name), source.problem))
+    found = msearch_core.search(
+        options.data,
+        target=list(options.target) or None,
+        space=name,
+        suggest=[list(each) for each in architectures],
+        log=str(folder / "log"),
+        trials=len(architectures),
+        steps=20,
+        trainers=2,
+    )
+    failures = 0
+    for row in found.trials.sort_values("uid").itertuples():
+        for each in FORMATS:
+            told = ""
+            try:
+                made = found.export(str(folder / "bundle" / str(row.uid) / each), [each], str(row.uid))
+                told = f"{made.recorded:.4f} {made.scores[each]:.4f}"
+            except UserError as error:
+                failures += 1
+                told = f"FAILED: {error}"
+            print(f"{name:<16}{each:<12}{told}   {' > '.join(row.architecture)}", flush=True)
+    return failures
+
+
 def _is_of(file: Path, format_name: str) -> bool:
     from msearch_core.exporting.bundle.predict import FILES
 
@@ -130,7 +186,17 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=150)
     parser.add_argument("--audio", help="folder of class folders with WAV files, in place of made-up sounds")
     parser.add_argument("--audio-test", help="folder of its test split")
+    parser.add_argument(
+        "--families", nargs="*", choices=list(FAMILIES), help="spaces whose blocks are exported instead"
+    )
     arguments = parser.parse_args()
+    if arguments.families is not None:
+        failures = 0
+        for name in arguments.families or FAMILIES:
+            with tempfile.TemporaryDirectory() as folder:
+                failures += export_families(name, Path(folder))
+        print(f"{failures} exports failed")
+        sys.exit(failures > 0)
     print(
         f"{'kind':<16}{'format':<12}{'score':<11}{'validation':>10}{'exported':>10}{'test':>10}{'exported':>10}{'kB':>9}"
     )

@@ -155,9 +155,9 @@ def painted(page: Path) -> tuple[float, float]:
 
     with chromium() as browser:
         browser.get(page.as_uri())
-        began: Any = browser.execute_script("return performance.getEntriesByType('paint')[0].startTime")
         while not browser.execute_script("return document.documentElement.dataset.ready"):
             time.sleep(0.02)
+        began: Any = browser.execute_script("return performance.getEntriesByType('paint')[0].startTime")
         ended: Any = browser.execute_script("return Number(document.documentElement.dataset.ready)")
     return float(began) / 1000, float(ended) / 1000
 

@@ -20,9 +20,13 @@ def score(outputs: dict[str, np.ndarray]) -> float:
     return -float(np.mean((outputs["price"] - TRUTH) ** 2))
 
 
+def alone(outputs: dict[str, np.ndarray]) -> tuple[float, ...]:
+    return (score(outputs),)
+
+
 def test_independent_errors_cancel_and_the_useless_is_left_out() -> None:
     models = [noisy(0.5, 1), noisy(0.5, 2), noisy(0.5, 3), noisy(8.0, 4)]
-    weights = select(models, score)
+    weights = select(models, alone)
     assert sum(weights) == pytest.approx(1)
     assert all(weight > 0.15 for weight in weights[:3])
     assert weights[3] == 0
@@ -31,18 +35,24 @@ def test_independent_errors_cancel_and_the_useless_is_left_out() -> None:
 
 def test_one_model_that_nothing_improves_stays_alone() -> None:
     perfect = {"price": TRUTH}
-    assert select([noisy(1.0, 1), perfect, noisy(1.0, 2)], score) == (0, 1, 0)
+    assert select([noisy(1.0, 1), perfect, noisy(1.0, 2)], alone) == (0, 1, 0)
+
+
+def test_ties_are_broken_by_what_comes_second() -> None:
+    models = [noisy(1.0, seed) for seed in range(3)]
+    assert select(models, lambda _: (0.0,)) == (1, 0, 0)
+    assert all(weight > 0.15 for weight in select(models, lambda outputs: (0.0, score(outputs))))
 
 
 def test_nothing_to_choose_from_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one model"):
-        select([], score)
+        select([], alone)
 
 
 @given(scales=st.lists(st.floats(0.1, 3.0), min_size=1, max_size=6), rounds=st.integers(1, 8))
 def test_a_selection_is_never_worse_than_its_best_member(scales: list[float], rounds: int) -> None:
     models = [noisy(scale, seed) for seed, scale in enumerate(scales)]
-    weights = select(models, score, rounds)
+    weights = select(models, alone, rounds)
     assert sum(weights) == pytest.approx(1)
     assert score(combine(models, weights)) >= max(map(score, models)) - 1e-6
 
@@ -52,7 +62,7 @@ def test_learned_weights_prefer_the_better_and_sum_to_one() -> None:
     weights = fit_weights(models, lambda outputs: -score(outputs))
     assert sum(weights) == pytest.approx(1)
     assert weights[0] > weights[1] > weights[2] >= 0
-    assert score(combine(models, weights)) >= score(combine(models, select(models, score)))
+    assert score(combine(models, weights)) >= score(combine(models, select(models, alone)))
 
 
 def test_several_targets_are_combined_each_by_itself() -> None:

@@ -16,7 +16,9 @@ def combine(outputs: Sequence[Outputs], weights: Sequence[float]) -> dict[str, n
     return {name: values.astype(np.float32) for name, values in _mean(outputs, weights).items()}
 
 
-def select(outputs: Sequence[Outputs], score: Callable[[Outputs], float], rounds: int = 12) -> tuple[float, ...]:
+def select(
+    outputs: Sequence[Outputs], score: Callable[[Outputs], tuple[float, ...]], rounds: int = 12
+) -> tuple[float, ...]:
     """Greedy forward selection with replacement (Caruana et al., ICML 2004).
 
     Begins with the best model and adds, again and again, the one that makes the mean best. The mean of the round with
@@ -24,7 +26,8 @@ def select(outputs: Sequence[Outputs], score: Callable[[Outputs], float], rounds
 
     Args:
         outputs: of the models to choose from, on the validation split.
-        score: of such outputs, more is better.
+        score: of such outputs, more is better; what comes later breaks ties, which are common where a few examples
+            decide.
         rounds: so many models are in the mean at most, each as often as it was chosen.
 
     Returns:
@@ -37,11 +40,12 @@ def select(outputs: Sequence[Outputs], score: Callable[[Outputs], float], rounds
         raise ValueError("an ensemble needs at least one model to choose from")
     total = {name: np.zeros_like(values, dtype=np.float64) for name, values in outputs[0].items()}
     chosen: list[int] = []
-    best_score, best_count = -np.inf, 0
+    best_score: tuple[float, ...] = (-np.inf,)
+    best_count = 0
     for count in range(1, rounds + 1):
         means = [{name: (total[name] + each[name]) / count for name in total} for each in outputs]
         scores = [score(mean) for mean in means]
-        winner = int(np.argmax(scores))
+        winner = max(range(len(outputs)), key=scores.__getitem__)
         chosen.append(winner)
         total = {name: total[name] + outputs[winner][name] for name in total}
         if scores[winner] > best_score:

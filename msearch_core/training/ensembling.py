@@ -50,7 +50,7 @@ def assemble(asked: EnsembleSpec, watch: Stopwatch) -> EnsembleResult:
             return EnsembleResult(status="failed", error="none of its candidates can be used").warned(*left_out)
         said = list(outputs.values())
         if asked.combine == "average":
-            shares = select(said, score)
+            shares = select(said, lambda each: (score(each), -loss_of(each)))
         else:
             found = fit_weights(said, loss_of)
             kept = [share if share >= SMALLEST_SHARE else 0.0 for share in found]
