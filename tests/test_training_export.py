@@ -9,10 +9,12 @@ import re
 import subprocess
 import sys
 import sysconfig
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import numpy as np
 import pandas as pd
 import pytest
@@ -32,6 +34,7 @@ from msearch_core.exporting.about import about
 from msearch_core.exporting.bundle import encode
 from msearch_core.session import Session, join
 from msearch_core.training.client import TrainingHost
+from msearch_core.training.finishing import name_winner
 from msearch_core.training.trainer import Trainer
 from msearch_core.trial_log import WinnerRecord
 from tests.test_cli import msearch
@@ -134,6 +137,32 @@ def test_a_model_that_is_another_one_is_not_handed_out(of_table: Session, host: 
     finally:
         weights.write_bytes(kept)
     assert not list((tmp_path / "a").iterdir())
+
+
+def test_after_the_data_has_changed_it_is_compared_on_the_new_and_may_go_to_a_bucket(
+    host: TrainingHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, out = tmp_path / "table.csv", f"memory://{uuid.uuid4().hex}/out"
+    table().to_csv(data, index=False)
+    session = searched(tmp_path, host, data=str(data), target="kind/of it", trials=1, steps=20)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    name_winner(session, host, tmp_path)
+    table(320).to_csv(data, index=False)
+    made = export(session.log, None, ["tflite"], out, host)
+    assert made.recorded is None, "the recorded score is one of other data"
+    assert 0.3 < made.scores["tflite"] <= 1
+    filesystem, path = fsspec.url_to_fs(out)
+    files = {Path(each).name for each in filesystem.ls(path, detail=False)}
+    assert files == {
+        "README.md",
+        "encode.py",
+        "example.json",
+        "example.npz",
+        "model.json",
+        "model.tflite",
+        "predict.py",
+    }
+    assert "the data has changed since" in filesystem.cat(f"{path}/README.md").decode()
 
 
 @pytest.mark.usefixtures("cached")

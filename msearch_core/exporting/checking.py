@@ -53,7 +53,9 @@ def ask(
         "modules": dict(modules or {}),
     }
     interpreter = [each for each in python if each != "-I"] if modules else list(python)
-    done = subprocess.run([*interpreter, str(answer.__file__), json.dumps(asked)], capture_output=True, text=True)
+    # The bundle's modules are handed out without their compiled form.
+    command = [*python[:1], "-B", *interpreter[1:], str(answer.__file__), json.dumps(asked)]
+    done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         lines = [line for line in done.stderr.splitlines() if line.strip()] or [f"it ended with {done.returncode}"]
         raise UserError(
