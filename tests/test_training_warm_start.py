@@ -10,6 +10,7 @@ import pytest
 
 from msearch_core.data.problem import fitted_space
 from msearch_core.training import checkpoints
+from msearch_core.training.flat import FlatWeights
 from msearch_core.training.loop import make_optimizer, make_train_steps
 from msearch_core.training.slots import slots_of
 from msearch_core.training.spec import Parent, TrialSpec
@@ -50,7 +51,7 @@ def started(trials: list[tuple[Any, str]], architecture: tuple[str, ...], optimi
     )  # fmt: skip
     model = build(DATA, TABLES, architecture)
     made = make_optimizer({"optimizer": optimizer}, 10)
-    made.build(model.trainable_variables)
+    made.build([FlatWeights(model.trainable_variables).vector])
     return model, made, warm_start(model, made, SPACE, trial, X)[0]
 
 

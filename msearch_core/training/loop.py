@@ -24,6 +24,7 @@ from msearch_core.objectives import Objective, loss
 from msearch_core.space import Value
 from msearch_core.training.build import is_kernel
 from msearch_core.training.feed import Feed, take_rows
+from msearch_core.training.flat import FlatWeights
 from msearch_core.training.losses import Loss, make_loss
 
 SECONDS_BETWEEN_LOOKS = 0.3
@@ -52,6 +53,7 @@ class Progress:
         curve: the objective at each evaluation.
         best: the best evaluation's (objective with larger as better, loss with larger as better).
         best_weights: the weights at that evaluation, in the order of ``model.weights``.
+        best_outputs: what the model said then; not kept in a checkpoint.
         seconds: spent on gradient steps.
         loss: the mean of what training lowers, over the steps before the last evaluation and after the one before.
         begun: the step at which the trial began, where it goes on from another one.
@@ -61,6 +63,7 @@ class Progress:
     curve: list[float] = field(default_factory=list)
     best: tuple[float, float] | None = None
     best_weights: list[np.ndarray] = field(default_factory=list)
+    best_outputs: Outputs | None = None
     seconds: float = 0.0
     loss: float | None = None
     begun: int = 0
@@ -172,19 +175,21 @@ def make_train_steps(
     loss_of = loss_of or make_loss(problem, float(hyperparameters.get("label_smoothing", 0.0)))
     l2 = float(hyperparameters.get("l2", 0.0))
     kernels = [variable for variable in model.trainable_variables if is_kernel(variable)]
-    optimizer.build(model.trainable_variables)
+    weights = FlatWeights(model.trainable_variables)
+    optimizer.build([weights.vector])
 
+    # Keras' layers need no conversion by AutoGraph, which would take as long as all the rest of tracing.
     @tf.function(  # type: ignore[untyped-decorator]
+        autograph=False,
         input_signature=[
             tf.TensorSpec((None, *problem.input_shape), train.x.dtype),
             {name: tf.TensorSpec((None, *values.shape[1:]), values.dtype) for name, values in train.y.items()},
             tf.TensorSpec((None,), tf.float32),
             tf.TensorSpec((None, None), tf.int32),
-        ]
+        ],
     )
     def train_steps(x: Any, y: Any, weight: Any, batches: Any) -> Any:
-        total = tf.zeros(())
-        for step in tf.range(tf.shape(batches)[0]):
+        def train_step(step: Any, total: Any) -> tuple[Any, Any]:
             chosen = batches[step]
             targets = {name: tf.gather(values, chosen) for name, values in y.items()}
             with tf.GradientTape() as tape:
@@ -192,9 +197,16 @@ def make_train_steps(
                 value = loss_of(targets, outputs, tf.gather(weight, chosen)) + sum(model.losses)
                 if l2:
                     value += l2 * tf.add_n([tf.reduce_sum(tf.square(kernel)) for kernel in kernels])
-            gradients = tape.gradient(value, model.trainable_variables)
-            optimizer.apply(gradients, model.trainable_variables)
-            total += value
+            gradients = tape.gradient(value, model.trainable_variables, unconnected_gradients="zero")
+            optimizer.apply([weights.join(gradients)], [weights.vector])
+            weights.scatter()
+            return step + 1, total + value
+
+        weights.gather()
+        count = tf.shape(batches)[0]
+        _, total = tf.while_loop(
+            lambda step, _: step < count, train_step, (tf.constant(0), tf.zeros(())), parallel_iterations=1
+        )
         return total
 
     return train_steps
@@ -219,7 +231,9 @@ def make_predict(model: Any, problem: Problem, dtype: Any, *, logits: bool = Fal
         logits: leave what the model says as it is, ``(examples, labels)`` or ``(examples, 1)``.
     """
 
-    @tf.function(input_signature=[tf.TensorSpec((None, *problem.input_shape), dtype)])  # type: ignore[untyped-decorator]
+    @tf.function(  # type: ignore[untyped-decorator]
+        autograph=False, input_signature=[tf.TensorSpec((None, *problem.input_shape), dtype)]
+    )
     def predict(x: Any) -> Any:
         outputs = model(tf.cast(x, tf.float32), training=False)
         return outputs if logits else as_outputs(problem, outputs)
@@ -296,7 +310,7 @@ def fit(run: TrainingRun, progress: Progress, signals: Signals) -> Fit:
             return Fit("diverged", f"the model has no finite score at step {progress.step}", None)
         for variable, value in zip(run.model.weights, progress.best_weights, strict=True):
             variable.assign(value)
-        outputs = run.predict(run.validation.x)
+        outputs = progress.best_outputs or run.predict(run.validation.x)
     return Fit(ending, error, outputs)
 
 
@@ -313,4 +327,5 @@ def _evaluate(run: TrainingRun, outputs: Outputs, progress: Progress) -> bool:
     if progress.best is None or score > progress.best:
         progress.best = score
         progress.best_weights = [variable.value.numpy() for variable in run.model.weights]
+        progress.best_outputs = outputs
     return True

@@ -42,8 +42,8 @@ def load_progress(path: Path, batch_size: int, model: Any, optimizer: Any) -> Pr
         if state["batch_size"] != batch_size:
             return Progress()
         variables = {f"weights/{variable.path}": variable for variable in model.weights}
-        values = [(variable, tensors[name]) for name, variable in variables.items()]
-        values += [(variable, tensors[name]) for name, variable in _state_variables(model, optimizer).items()]
+        variables |= _state_variables(model, optimizer)
+        values = [(variable, tensors[name].reshape(variable.shape)) for name, variable in variables.items()]
         best = [tensors[f"best/{index}"] for index in range(len(model.weights))] if state["best"] else []
         step, curve, seconds = state["step"], state["curve"], state["seconds"]
     except (KeyError, ValueError) as error:

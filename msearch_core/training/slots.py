@@ -14,6 +14,7 @@ import numpy as np
 
 from msearch_core.space import SearchSpace
 from msearch_core.training.channels import Provenance
+from msearch_core.training.flat import VECTOR, sizes, split
 from msearch_core.training.places import Parts, find_places
 
 PREFIX = "optimizer/"
@@ -26,12 +27,13 @@ def slots_of(model: Any, optimizer: Any) -> dict[str, np.ndarray]:
 
     Args:
         model: as ``build_model`` makes it.
-        optimizer: built for the model's trainable variables.
+        optimizer: built for the model's `FlatWeights`.
     """
+    variables = model.trainable_variables
     return {
-        f"{_prefix(optimizer, slot)}{path}": variable.value.numpy()
-        for slot in SLOTS
-        for path, variable in _variables(model, optimizer, slot).items()
+        f"{_prefix(optimizer, slot)}{variable.path}": value
+        for slot, vector in _vectors(optimizer).items()
+        for variable, value in zip(variables, split(vector.value.numpy(), variables), strict=True)
     }
 
 
@@ -59,18 +61,21 @@ def inherit_slots(
         The share of the child's trainable weights whose moments were inherited.
     """
     given: set[str] = set()
-    for slot in SLOTS:
+    variables = model.trainable_variables
+    for slot, vector in _vectors(optimizer).items():
         prefix = _prefix(optimizer, slot)
         own = {name.removeprefix(prefix): each for name, each in tensors.items() if name.startswith(prefix)}
         places = find_places(space, child, parent, own)
-        for path, variable in _variables(model, optimizer, slot).items():
-            layer, _, name = path.partition("/")
+        moments = vector.value.numpy().copy()
+        for variable, moment in zip(variables, split(moments, variables), strict=True):
+            layer, _, name = variable.path.partition("/")
             value = places(layer).parent.get(name)
-            if layers.get(layer) == "copied" and value is not None and value.shape == tuple(variable.shape):
-                variable.assign(value)
-                given.add(path)
-    sizes = {variable.path: int(np.prod(variable.shape)) for variable in model.trainable_variables}
-    return sum(sizes[path] for path in given) / max(1, sum(sizes.values()))
+            if layers.get(layer) == "copied" and value is not None and value.shape == moment.shape:
+                moment[...] = value
+                given.add(variable.path)
+        vector.assign(moments)
+    counts: dict[str, int] = dict(zip([variable.path for variable in variables], sizes(variables), strict=True))
+    return sum(counts[path] for path in given) / max(1, sum(counts.values()))
 
 
 def _prefix(optimizer: Any, slot: str) -> str:
@@ -78,8 +83,7 @@ def _prefix(optimizer: Any, slot: str) -> str:
     return f"{PREFIX}{type(optimizer).__name__.lower()}/{slot}/"
 
 
-def _variables(model: Any, optimizer: Any, slot: str) -> dict[str, Any]:
-    """An optimizer's variables of one slot by the path of the weight that each belongs to."""
+def _vectors(optimizer: Any) -> dict[str, Any]:
+    """An optimizer's variables by slot, each a vector like that of `FlatWeights`."""
     by_name = {variable.name: variable for variable in optimizer.variables}
-    names = {variable.path: f"{variable.path.replace('/', '_')}_{slot}" for variable in model.trainable_variables}
-    return {path: by_name[name] for path, name in names.items() if name in by_name}
+    return {slot: by_name[name] for slot in SLOTS if (name := f"{VECTOR}_{slot}") in by_name}
