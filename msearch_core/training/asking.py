@@ -17,7 +17,14 @@ NO_RESULT = "the process ended without a result"
 Result = TypeVar("Result", bound=BaseModel)
 
 
-def ask_child(host: TrainingHost, action: Action, asked: BaseModel, output: Path, kind: type[Result]) -> Result | None:
+def ask_child(
+    host: TrainingHost,
+    action: Action,
+    asked: BaseModel,
+    output: Path,
+    kind: type[Result],
+    threads: int | None = None,
+) -> Result | None:
     """Let a child do what a spec says, and wait until it ends.
 
     Args:
@@ -26,13 +33,14 @@ def ask_child(host: TrainingHost, action: Action, asked: BaseModel, output: Path
         asked: the spec.
         output: the folder that the spec names for what comes of it; it exists.
         kind: of the result.
+        threads: as for `TrainingHost.start`.
 
     Returns:
         What came of it; ``None`` if the child ended without a result.
     """
     (output / spec.RESULT).unlink(missing_ok=True)
     spec.write(asked, output / "spec.json")
-    host.start(action, output / "spec.json").wait()
+    host.start(action, output / "spec.json", threads).wait()
     with contextlib.suppress(FileNotFoundError):
         return spec.read(kind, output / spec.RESULT)
     return None

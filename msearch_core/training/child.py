@@ -29,7 +29,7 @@ from msearch_core.training.loop import (
     make_predict,
     make_train_steps,
 )
-from msearch_core.training.measure import Stopwatch, latency, processor
+from msearch_core.training.measure import Stopwatch, latency, processor, reset_peak
 from msearch_core.training.resume import go_on, save_progress, warm_up_steps
 from msearch_core.training.slots import slots_of
 from msearch_core.training.spec import ProgressRecord, TrialResult, TrialSpec
@@ -37,17 +37,21 @@ from msearch_core.training.summaries import Summaries
 from msearch_core.training.warm_start import warm_start
 
 
-def run(spec_path: str) -> None:
+def run(spec_path: str) -> bool:
     """Train the trial that a ``TrialSpec`` file describes and write ``result.json`` into its output folder.
 
     SIGUSR1 means finish now: evaluate and end as ``stopped``. SIGTERM means leave: write a checkpoint and end as
     ``preempted``. Whatever goes wrong becomes a status and one line.
+
+    Returns:
+        Whether the process is as good as before, for another trial.
     """
     signals = Signals()
     signal.signal(signal.SIGUSR1, lambda *_: setattr(signals, "finish", True))
     signal.signal(signal.SIGTERM, lambda *_: setattr(signals, "preempt", True))
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR1, signal.SIGTERM})
     trial = spec.read(TrialSpec, Path(spec_path))
+    reset_peak()
     watch = Stopwatch()
     try:
         result = train(trial, signals, watch)
@@ -57,6 +61,7 @@ def run(spec_path: str) -> None:
         print(f"trial {trial.uid} failed: {error!r}", file=sys.stderr)  # noqa: T201 (the trainer's log)
         result = TrialResult(status="failed", error=spec.one_line(error))
     spec.write(result.model_copy(update=watch.costs()), Path(trial.output) / spec.RESULT)
+    return result.status not in ("oom", "failed")
 
 
 def use_threads(count: int) -> None:

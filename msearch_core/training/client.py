@@ -65,7 +65,7 @@ class Job:
 
 
 class TrainingHost:
-    """A subprocess that owns TensorFlow and forks a child for each job. Use it as a context manager.
+    """A subprocess that owns TensorFlow and forks children for jobs. Use it as a context manager.
 
     It starts at once, so that TensorFlow loads while the caller does other things. A host that died is started anew
     with the next job.
@@ -105,14 +105,15 @@ class TrainingHost:
         """Wait until TensorFlow is loaded; ``False`` if it is not within ``timeout`` seconds."""
         return self._ready.wait(timeout)
 
-    def start(self, action: Action, spec_path: Path) -> Job:
-        """Start a child.
+    def start(self, action: Action, spec_path: Path, threads: int | None = None) -> Job:
+        """Let a child do something.
 
         Args:
             action: ``train`` with a ``TrialSpec`` file, ``ensemble`` with an ``EnsembleSpec``, ``count`` with a
                 ``CountSpec``, ``winner`` with a ``WinnerSpec``, ``score`` with a ``ScoreSpec``,
                 ``export`` with an ``ExportSpec``.
             spec_path: that file.
+            threads: how many it says, if a child that has done such jobs before may do this one too.
         """
         with self._lock:
             if self._process.poll() is not None:
@@ -120,7 +121,8 @@ class TrainingHost:
                 self._process = self._launch()
             job = Job(next(self._numbers), self)
             self._jobs[job._number] = job
-            self._send({"id": job._number, "action": action, "spec": str(spec_path)})
+            again = {} if threads is None else {"threads": threads}
+            self._send({"id": job._number, "action": action, "spec": str(spec_path), **again})
             return job
 
     def close(self) -> None:

@@ -10,6 +10,7 @@ from msearch_core.data.problem import fitted_space
 from msearch_core.loading import load_space
 from msearch_core.training import checkpoints, spec
 from msearch_core.training.build import build_model, count_flops, count_parameters
+from msearch_core.training.child import use_threads
 from msearch_core.training.loop import make_predict
 from msearch_core.training.measure import latency
 from msearch_core.training.spec import CountResult, CountSpec
@@ -18,6 +19,7 @@ from msearch_core.training.spec import CountResult, CountSpec
 def run(spec_path: str) -> None:
     """Count for a ``CountSpec`` file and write ``result.json`` into its output folder."""
     asked = spec.read(CountSpec, Path(spec_path))
+    use_threads(asked.threads)
     counted = CountResult()
     with contextlib.suppress(Exception):  # whatever a block raises, its trial will say
         counted = count(asked)

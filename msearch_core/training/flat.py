@@ -29,7 +29,9 @@ class FlatWeights:
 
     def __init__(self, variables: Sequence[Any]) -> None:
         self._variables = list(variables)
-        self.vector = keras.Variable(np.concatenate([np.zeros(0), *map(_flat, self._variables)]), name=VECTOR)
+        self.vector = keras.Variable(
+            np.concatenate([np.zeros(0), *map(_flat, self._variables)]), dtype="float32", name=VECTOR
+        )
 
     def gather(self) -> None:
         """Take the weights over from the variables."""

@@ -1,14 +1,17 @@
 """The process that owns TensorFlow: a small fork server, ``python -m msearch_core.training.host``.
 
-It imports TensorFlow once, runs no operation, and forks one child a request, so that a trial costs no import, leaks
-nothing and takes nobody with it when it crashes. Requests come in on standard input and reports go out on standard
-output, one JSON object a line:
+It imports TensorFlow once, runs no operation, and forks children, so that a trial costs no import and takes nobody with
+it when it crashes. Requests come in on standard input and reports go out on standard output, one JSON object a line:
 
     {"id": 1, "action": "train", "spec": "/path/spec.json"}   ->   {"id": 1, "exit_code": 0} or {"id": 1, "signal": 9}
     {"id": 1, "signal": 15}                                    passes a signal on to the child
 
+A request with ``"threads": n`` may be done by a child that has done others with as many before it, which saves what
+TensorFlow does in a process for the first time. Such a child is replaced after a few jobs, so that what one leaves
+behind does not pile up, and after any that went wrong.
+
 The first report is ``{"ready": true}``. When standard input ends, because the parent closed it or died, the children
-are killed. When the host itself dies, each child sees the end of a pipe and ends.
+are killed. When the host itself dies, each child sees the end of its pipe and ends.
 """
 
 from __future__ import annotations
@@ -20,18 +23,15 @@ import os
 import selectors
 import signal
 import sys
-import tempfile
-import threading
 import traceback
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any, TypeAlias
+from dataclasses import dataclass
+from typing import Any
 
 from msearch_core.training.quiet import silenced
+from msearch_core.training.serving import HELD_BACK, Actions, serve
 
-Actions: TypeAlias = dict[str, Callable[[str], None]]
-# Their default would kill a child before it has set its handlers.
-HELD_BACK = {signal.SIGUSR1, signal.SIGTERM}
+MOST_JOBS = 10
+"""A child is replaced after so many: each leaves some megabytes behind."""
 
 
 def load_actions() -> Actions:
@@ -52,21 +52,38 @@ def load_actions() -> Actions:
     }
 
 
+@dataclass
+class Child:
+    """A process that works for the host.
+
+    Attributes:
+        pipe: the file descriptor that it is told its jobs by.
+        threads: of the requests that it may serve one after the other; ``None`` if it serves a single one.
+        job: the request at hand.
+        jobs: so many were given to it.
+    """
+
+    pipe: int
+    threads: int | None
+    job: int | None = None
+    jobs: int = 0
+
+
 class Host:
-    """Forks a child a request and reports how each ended.
+    """Lets children do what is asked for and reports how each job ended.
 
     Args:
-        actions: what a child may do, each with the path of its spec.
+        actions: what a child may do.
         reports: the file descriptor that reports go to.
     """
 
     def __init__(self, actions: Actions, reports: int) -> None:
         self.actions = actions
         self.reports = reports
-        self.children: dict[int, int] = {}  # process id -> request id
-        self.lifeline, self.lifeline_end = os.pipe()
+        self.children: dict[int, Child] = {}  # by process id
+        self.done, self.done_end = os.pipe()
         self.wakeup, self.wakeup_end = os.pipe()
-        for descriptor in (self.wakeup, self.wakeup_end):
+        for descriptor in (self.done, self.wakeup, self.wakeup_end):
             os.set_blocking(descriptor, False)
         self.unread = b""
 
@@ -76,6 +93,7 @@ class Host:
         signal.set_wakeup_fd(self.wakeup_end)
         with selectors.DefaultSelector() as selector:
             selector.register(0, selectors.EVENT_READ, self._read_requests)
+            selector.register(self.done, selectors.EVENT_READ, self._read_done)
             selector.register(self.wakeup, selectors.EVENT_READ, self._reap)
             self._report({"ready": True})
             while all(key.data() for key, _ in selector.select()):
@@ -94,47 +112,92 @@ class Host:
         for line in lines:
             request = json.loads(line)
             if "action" in request:
-                self._fork(request)
+                self._start(request)
             else:
-                for process, number in self.children.items():
-                    if number == request["id"]:
-                        os.kill(process, request["signal"])
+                self._pass_on(request)
         return bool(data)
+
+    def _read_done(self) -> bool:
+        lines = b""
+        with contextlib.suppress(BlockingIOError):
+            lines = os.read(self.done, 1 << 16)
+        for number in map(int, lines.split()):
+            child = next(each for each in self.children.values() if each.job == number)
+            child.job = None
+            self._report({"id": number, "exit_code": 0})
+            if child.jobs >= MOST_JOBS:
+                self._dismiss(child)
+        return True
 
     def _reap(self) -> bool:
         with contextlib.suppress(BlockingIOError):
             while os.read(self.wakeup, 512):
                 pass
+        self._read_done()  # a child may have reported a job just before it ended
         for process in list(self.children):
             found, status = os.waitpid(process, os.WNOHANG)
             if found:
+                child = self.children.pop(process)
+                self._dismiss(child)
                 code = os.waitstatus_to_exitcode(status)
-                ended = {"exit_code": code} if code >= 0 else {"signal": -code}
-                self._report({"id": self.children.pop(process), **ended})
+                if child.job is not None:
+                    self._report({"id": child.job, **({"exit_code": code} if code >= 0 else {"signal": -code})})
         return True
 
-    def _fork(self, request: dict[str, Any]) -> None:
+    def _pass_on(self, request: dict[str, Any]) -> None:
+        for process, child in self.children.items():
+            if child.job == request["id"]:
+                if request["signal"] == signal.SIGKILL:
+                    os.kill(process, signal.SIGKILL)
+                else:
+                    self._tell(child, request)
+
+    def _start(self, request: dict[str, Any]) -> None:
+        threads = request.get("threads")
+        idle = [each for each in self.children.values() if each.job is None and each.pipe >= 0]
+        child = next((each for each in idle if threads and each.threads == threads), None)
+        for each in idle:
+            if each is not child:
+                self._dismiss(each)
+        child = child or self._fork(threads)
+        child.job, child.jobs = request["id"], child.jobs + 1
+        self._tell(child, {**request, "again": threads is not None})
+
+    def _tell(self, child: Child, told: dict[str, Any]) -> None:
+        # A child that is gone is seen when it is reaped.
+        with contextlib.suppress(BrokenPipeError):
+            os.write(child.pipe, (json.dumps(told) + "\n").encode())
+
+    def _dismiss(self, child: Child) -> None:
+        if child.pipe >= 0:
+            os.close(child.pipe)
+            child.pipe = -1
+
+    def _fork(self, threads: int | None) -> Child:
+        pipe, pipe_end = os.pipe()
         signal.pthread_sigmask(signal.SIG_BLOCK, HELD_BACK)
         process = os.fork()
         if process == 0:
-            self._be_child(request)
+            os.close(pipe_end)
+            self._be_child(pipe)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_BACK)
-        self.children[process] = request["id"]
+        os.close(pipe)
+        self.children[process] = Child(pipe_end, threads)
+        return self.children[process]
 
-    def _be_child(self, request: dict[str, Any]) -> None:
-        """Run the action and end; never returns."""
+    def _be_child(self, pipe: int) -> None:
+        """Do jobs and end; never returns."""
         code = 1
         try:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             nowhere = os.open(os.devnull, os.O_RDONLY)
             os.dup2(nowhere, 0)
-            for descriptor in (nowhere, self.reports, self.lifeline_end, self.wakeup, self.wakeup_end):
+            # A pipe that another process holds open does not end with the host.
+            others = [child.pipe for child in self.children.values() if child.pipe >= 0]
+            for descriptor in (nowhere, self.reports, self.done, self.wakeup, self.wakeup_end, *others):
                 os.close(descriptor)
-            threading.Thread(target=_end_with, args=(self.lifeline,), daemon=True).start()
-            # TensorFlow leaves the code that it generates in temporary files; whoever wrote the spec clears its folder.
-            tempfile.tempdir = str(Path(request["spec"]).parent)
-            self.actions[request["action"]](request["spec"])
+            serve(pipe, self.done_end, self.actions)
             code = 0
         except BaseException:
             traceback.print_exc()
@@ -142,12 +205,6 @@ class Host:
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(code)
-
-
-def _end_with(lifeline: int) -> None:
-    """End the process when nobody holds the pipe's other end any more."""
-    os.read(lifeline, 1)
-    os._exit(1)
 
 
 def main() -> None:

@@ -218,7 +218,7 @@ class Trainer:
             amiss.append("the weights of its parent were not inherited: they are gone")
         spec.write(asked, output / "spec.json")
         for _ in range(HOST_TRIES):
-            ended = self._attend(self.host.start("train", output / "spec.json"), claim, output)
+            ended = self._attend(self.host.start("train", output / "spec.json", self.threads), claim, output)
             if ended is None:
                 return TrialResult(status="failed", error=f"did not end within {1.5 * TIME_LIMIT_SECONDS:.0f} seconds")
             if not ended.host_died:
@@ -332,5 +332,6 @@ class Trainer:
             timed=timed,
             data=str(self.session.data),
             output=str(output),
+            threads=self.threads,
         )
-        return ask_child(self.host, "count", asked, output, CountResult) or CountResult()
+        return ask_child(self.host, "count", asked, output, CountResult, self.threads) or CountResult()
