@@ -36,6 +36,9 @@ from msearch_core.training.spec import ProgressRecord, TrialResult, TrialSpec
 from msearch_core.training.summaries import Summaries
 from msearch_core.training.warm_start import warm_start
 
+MOST_STEPS_AS_TRACED = 1000
+"""Up to so many steps a trial runs its graphs as they were traced."""
+
 
 def run(spec_path: str) -> bool:
     """Train the trial that a ``TrialSpec`` file describes and write ``result.json`` into its output folder.
@@ -70,9 +73,18 @@ def use_threads(count: int) -> None:
     tf.config.threading.set_inter_op_parallelism_threads(count)
 
 
+def rewrite_graphs(steps: int) -> None:
+    """Let TensorFlow rewrite graphs before it first runs them (Grappler) where the steps are so many that it pays.
+
+    It takes 0.05 to 0.4 seconds a trial and makes the steps of the smallest models a tenth faster, of others none.
+    """
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": steps <= MOST_STEPS_AS_TRACED})
+
+
 def train(trial: TrialSpec, signals: Signals, watch: Stopwatch) -> TrialResult:
     """Train a trial and write its weights and its validation outputs; see ``run`` for what may end it early."""
     use_threads(trial.threads)
+    rewrite_graphs(trial.steps)
     output = Path(trial.output)
     with watch.timed("data"):
         data = open_prepared(Path(trial.data))

@@ -88,8 +88,8 @@ def serve(pipe: int, done: int, actions: Actions) -> None:
         if not job["again"] or usable is False:
             return
         jobs.end()
-        _forget()
         os.write(done, f"{job['id']}\n".encode())
+        _forget()
 
 
 def _forget() -> None:
