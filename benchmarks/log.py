@@ -74,7 +74,7 @@ def row(slot: int) -> Trial:
         latency_ms=0.5,
         train_seconds=3.0,
         wall_seconds=4.0,
-        timings={"build": 0.1, "trace": 0.3, "train": 3.0, "evaluate": 0.2, "upload": 0.01},
+        timings={"build": 0.1, "trace": 0.3, "train": 3.0, "evaluate": 0.2, "publish": 0.01},
         peak_mb=400.0,
         data_fingerprint="d" * 16,
         weights=f"weights/0001-{slot:06d}.1.safetensors",

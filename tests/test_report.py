@@ -18,6 +18,7 @@ from benchmarks.reading import fill, simulated
 from msearch_core.answers import MOST_CLASSES, MOST_POINTS, answers
 from msearch_core.api import SearchResult
 from msearch_core.data.problem import Problem, Split, Target
+from msearch_core.report.costs import phase_costs
 from msearch_core.report.page import build_page
 from msearch_core.report.page.markup import element, table
 from msearch_core.report.page.payload import figure_json
@@ -151,6 +152,14 @@ class TestPage:
         assert "predictions" in [attributes.get("data-chart") for _, attributes in read.elements]
         assert ("0.6667" in read.texts) == bool(labels), "F1 of the second class: 2 * 1 * 0.5 / 1.5"
         assert [name for name, _ in read.elements if name == "img"] == []
+
+    def test_it_says_where_the_time_went(self, small: TrialLog) -> None:
+        read = Texts(build_page(small))
+        assert "What a trial costs" in read.texts
+        costs = phase_costs(small.trials())
+        assert costs["phase"].tolist() == ["build", "trace", "train", "evaluate"]
+        assert costs["share"].sum() == pytest.approx(1)
+        assert costs["median"].tolist()[:2] == [0.2, 0.4]
 
     def test_an_ensemble_is_drawn_by_its_members(self, tmp_path: Path) -> None:
         log = fill(str(tmp_path / "log"), 20, finished=False)

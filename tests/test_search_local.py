@@ -69,6 +69,11 @@ def check_whole(log: Path, frame: pd.DataFrame) -> None:
     for column in ("weights", "predictions"):
         assert all((log / name).stat().st_size for name in scored[column])
     assert all(json.loads(row.metrics)[row.objective_name] == row.objective for row in scored.itertuples())
+    phases = {"propose", "claim", "process", "data", "build", "trace", "train", "evaluate", "checkpoint", "publish"}
+    for row in scored[scored["kind"].isin(["seed", "search"])].itertuples():
+        timings = json.loads(row.timings)
+        assert phases <= set(timings)
+        assert 0 < sum(timings.values()) <= row.wall_seconds + 0.01
     assert all({"keras", "tensorflow", "msearch"} <= set(json.loads(each)) for each in frame["versions"])
     assert (frame["finished_at"] > frame["started_at"]).all()
     failed = frame.drop(scored.index)

@@ -40,10 +40,13 @@ class Stopwatch:
         """Seconds since the start."""
         return time.monotonic() - self.began
 
+    def timings(self) -> dict[str, float]:
+        """Seconds by phase, as a row has them."""
+        return {phase: round(seconds, 4) for phase, seconds in self.seconds.items()}
+
     def costs(self) -> dict[str, Any]:
         """What the process has cost so far, by the row's columns: seconds in all and by phase, and memory in MB."""
-        timings = {phase: round(seconds, 4) for phase, seconds in self.seconds.items()}
-        return {"wall_seconds": self.total, "timings": timings, "peak_mb": peak_megabytes()}
+        return {"wall_seconds": self.total, "timings": self.timings(), "peak_mb": peak_megabytes()}
 
 
 def latency(predict: Callable[[Any], Any], example: Any) -> float:

@@ -15,6 +15,7 @@ from msearch_core.algorithms.inheritance import with_sources
 from msearch_core.algorithms.promotion import PROMOTION, furthest, promotions
 from msearch_core.session import Session
 from msearch_core.space import Architecture, Proposal
+from msearch_core.training.measure import Stopwatch
 from msearch_core.trial_log import Board, Claim, Identity, take_key
 from msearch_core.trial_log.layout import parse_uid
 
@@ -44,6 +45,9 @@ class Proposer:
         me: the trainer.
         refusal: the constraints.
         takes: the trainer's own limits.
+
+    Attributes:
+        watch: is told how long it takes to ``propose`` and to ``claim``.
     """
 
     def __init__(
@@ -57,6 +61,7 @@ class Proposer:
         self.me = me
         self.refusal = refusal
         self.takes = takes
+        self.watch = Stopwatch()
         self.board: Board = session.log.board(session.run, COLUMNS)
         self.history: dict[str, Outcome] = {}
         # The same, by uid; kept so, since sorting a long history takes long.
@@ -162,11 +167,12 @@ class Proposer:
         self._left_to_others = False
         refused: str | None = None
         for redraws in range(MAX_REDRAWS + 1):  # noqa: B007 - its last value goes into the claim
-            proposal = next(draws)
-            if not self._is_for_me(proposal.architecture):
-                self._left_to_others, refused = True, "it is left to other trainers"
-                continue
-            refused = self._why_not(uid, proposal)
+            with self.watch.timed("propose"):
+                proposal = next(draws)
+                if not self._is_for_me(proposal.architecture):
+                    self._left_to_others, refused = True, "it is left to other trainers"
+                    continue
+                refused = self._why_not(uid, proposal)
             if refused is None:
                 break
         self._left_to_others = self._left_to_others and refused is not None
@@ -182,7 +188,8 @@ class Proposer:
             redraws=redraws,
             refused=refused and f"{redraws} redraws, all refused; the last: {refused}",
         )
-        return claim if self.board.claim(claim) else None
+        with self.watch.timed("claim"):
+            return claim if self.board.claim(claim) else None
 
     def _why_not(self, uid: str, proposal: Proposal) -> str | None:
         reason = None

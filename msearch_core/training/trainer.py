@@ -20,6 +20,7 @@ from msearch_core.training.artefacts import Artefacts
 from msearch_core.training.asking import NO_RESULT, ask_child
 from msearch_core.training.client import Exit, Job, TrainingHost
 from msearch_core.training.limits import NO_LIMITS, Limits, excess, limits_of
+from msearch_core.training.measure import Stopwatch
 from msearch_core.training.preparing import (
     TIME_LIMIT_SECONDS,
     ensemble_spec,
@@ -88,7 +89,7 @@ class Trainer:
         self.tensorboard = tensorboard
         self.leaving = False
         self._counts: dict[Architecture, CountResult] = {}
-        self._claim_seconds = 0.0
+        self._watch = Stopwatch()
         self._looked = float("-inf")
         self.artefacts = Artefacts(session.log.store)
         self.look_seconds = LOOK_SECONDS if session.log.store.is_local else 5 * LOOK_SECONDS
@@ -106,9 +107,10 @@ class Trainer:
         """Claim one trial after another; waits while others are at the last ones, in case their trainers die."""
         board = self.proposer.board
         while not self.leaving:
-            began = time.monotonic()
-            if began - self._looked > FRESH_SECONDS:
-                patiently(self.proposer.look, give_up=lambda: self.leaving)
+            self._watch = self.proposer.watch = Stopwatch()
+            if time.monotonic() - self._looked > FRESH_SECONDS:
+                with self._watch.timed("read"):
+                    patiently(self.proposer.look, give_up=lambda: self.leaving)
             if board.is_over or board.stopped is not None or board.trainers == 0:
                 return
             claim = patiently(self.proposer.next, give_up=lambda: self.leaving)
@@ -116,7 +118,6 @@ class Trainer:
                 self._seal()
                 time.sleep(IDLE_SECONDS)
                 continue
-            self._claim_seconds = time.monotonic() - began
             yield claim
 
     def run(self, claim: Claim) -> Trial | None:
@@ -126,7 +127,7 @@ class Trainer:
             The row; ``None`` if the trial was handed back because the trainer is leaving, or if another trainer that
             took this one for dead was first.
         """
-        started, began = datetime.now(UTC), time.monotonic()
+        started, began, watch = datetime.now(UTC), time.monotonic(), self._watch
         output = self.scratch / claim.uid
         proposal = Proposal.from_json(claim.proposal)
         parents = parents_of(proposal, self.proposer.history, self.session.search.settings)
@@ -140,8 +141,9 @@ class Trainer:
         if result.status == "preempted" or (result.status == "oom" and self.leaving):
             patiently(lambda: self.proposer.board.release(claim))
             return None
-        trained = time.monotonic()
-        with ThreadPoolExecutor(1) as pool:  # looking for the next trial takes no time of its own here
+        watch.seconds["process"] = time.monotonic() - began - (result.wall_seconds or 0.0)
+        # Looking for the next trial takes no time of its own here.
+        with watch.timed("publish"), ThreadPoolExecutor(1) as pool:
             looking = pool.submit(self._look)
             names = patiently(lambda: self.artefacts.publish(claim, output))
             looking.result()
@@ -158,13 +160,8 @@ class Trainer:
             batch_size=batch_size,
             rung=stage.reached(result),
             **({} if together else {"cumulative_steps": None if result.steps is None else result.steps + ancestors}),
-            wall_seconds=time.monotonic() - began + self._claim_seconds,
-            timings={
-                **(result.timings or {}),
-                "claim": round(self._claim_seconds, 4),
-                "process": round(trained - began - (result.wall_seconds or 0.0), 4),
-                "upload": round(time.monotonic() - trained, 4),
-            },
+            wall_seconds=watch.total,
+            timings={**(result.timings or {}), **watch.timings()},
             started_at=started,
         )
         first = patiently(lambda: self.session.log.append(row, self.proposer.board))

@@ -163,6 +163,12 @@ def _sections(
         ),
         chart("hyperparameters", "Hyperparameters", "The score of each trial by the value it was trained with."),
         chart("timeline", "Who did what when", "A line is a trainer, a bar a trial; without a bar, it was idle."),
+        _section(
+            "costs",
+            "What a trial costs",
+            "Seconds by phase at the median, and each phase's share of the time of all trials.",
+            sections.cost_table(trials),
+        ) if trials["timings"].notna().any() else None,
         _section("failures", "Trials without a score", "", sections.failures(trials)),
         _section("groups", "Groups", "", sections.group_tables(trials)) if len(trials) else None,
         _section("trials", "The best trials", "Press a name for the whole row.", sections.best_table(trials))

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from msearch_core.report.compare import compare
+from msearch_core.report.costs import phase_costs
 from msearch_core.report.differences import architecture_difference, hyperparameter_difference
 from msearch_core.report.groups import Grouping, groups
 from msearch_core.report.lineage import line, parents_of
@@ -125,6 +126,15 @@ def members_of(trial: Any) -> dict[str, float]:
         return {}
     members: dict[str, float] = decoded(trial["mutation"]).get("members", {})
     return members
+
+
+def cost_table(trials: pd.DataFrame) -> Markup:
+    """Where the time of trials went."""
+    rows = [
+        (str(each["phase"]).replace("_", " "), f"{each['median']:.3f}", f"{100 * each['share']:.0f} %")
+        for each in phase_costs(trials).to_dict("records")
+    ]
+    return table(("phase", "seconds", "share"), rows, first_is_head=True)
 
 
 def class_tables(answers: Mapping[str, Any]) -> list[Markup]:
