@@ -59,7 +59,7 @@ def problems(folder: Path, speech: str | None = None) -> dict[str, Problem]:
     }
     if speech:
         options = {"data": f"{speech}/train", "test": f"{speech}/test", "steps": 30, "batch_size": 32}
-        found["speech"] = Problem({**options, "max_flops": 5_000_000}, trials=24)
+        found["speech"] = Problem({**options, "max_flops": 20_000_000}, trials=16)
     return found
 
 
