@@ -122,11 +122,11 @@ class Host:
         with contextlib.suppress(BlockingIOError):
             lines = os.read(self.done, 1 << 16)
         for number in map(int, lines.split()):
-            child = next(each for each in self.children.values() if each.job == number)
+            process, child = next(each for each in self.children.items() if each[1].job == number)
             child.job = None
             self._report({"id": number, "exit_code": 0})
             if child.jobs >= MOST_JOBS:
-                self._dismiss(child)
+                self._dismiss(process)
         return True
 
     def _reap(self) -> bool:
@@ -138,7 +138,7 @@ class Host:
             found, status = os.waitpid(process, os.WNOHANG)
             if found:
                 child = self.children.pop(process)
-                self._dismiss(child)
+                os.close(child.pipe)
                 code = os.waitstatus_to_exitcode(status)
                 if child.job is not None:
                     self._report({"id": child.job, **({"exit_code": code} if code >= 0 else {"signal": -code})})
@@ -154,11 +154,11 @@ class Host:
 
     def _start(self, request: dict[str, Any]) -> None:
         threads = request.get("threads")
-        idle = [each for each in self.children.values() if each.job is None and each.pipe >= 0]
-        child = next((each for each in idle if threads and each.threads == threads), None)
-        for each in idle:
+        idle = {process: each for process, each in self.children.items() if each.job is None}
+        child = next((each for each in idle.values() if each.threads == threads), None)
+        for process, each in idle.items():
             if each is not child:
-                self._dismiss(each)
+                self._dismiss(process)
         child = child or self._fork(threads)
         child.job, child.jobs = request["id"], child.jobs + 1
         self._tell(child, {**request, "again": threads is not None})
@@ -168,10 +168,11 @@ class Host:
         with contextlib.suppress(BrokenPipeError):
             os.write(child.pipe, (json.dumps(told) + "\n").encode())
 
-    def _dismiss(self, child: Child) -> None:
-        if child.pipe >= 0:
-            os.close(child.pipe)
-            child.pipe = -1
+    def _dismiss(self, process: int) -> None:
+        """End a child that waits for a job: a GPU's memory is free before the next one asks for it."""
+        os.close(self.children.pop(process).pipe)
+        os.kill(process, signal.SIGKILL)
+        os.waitpid(process, 0)
 
     def _fork(self, threads: int | None) -> Child:
         pipe, pipe_end = os.pipe()
@@ -194,7 +195,7 @@ class Host:
             nowhere = os.open(os.devnull, os.O_RDONLY)
             os.dup2(nowhere, 0)
             # A pipe that another process holds open does not end with the host.
-            others = [child.pipe for child in self.children.values() if child.pipe >= 0]
+            others = [child.pipe for child in self.children.values()]
             for descriptor in (nowhere, self.reports, self.done, self.wakeup, self.wakeup_end, *others):
                 os.close(descriptor)
             serve(pipe, self.done_end, self.actions)
