@@ -70,3 +70,40 @@ def test_an_ensemble_in_use_is_scored_again(tmp_path: Path, monkeypatch: pytest.
         assert isinstance(decided, bool)
         assert "against 0001-000004" in reason
     assert pd.notna(made["objective"]).all()
+
+
+@pytest.mark.slow
+def test_a_model_whose_weights_are_gone_or_damaged_is_classified_and_the_others_are_scored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    wine, data = load_wine(as_frame=True).frame, tmp_path / "wine.csv"
+    wine.iloc[::2].to_csv(data, index=False)
+    config = make_config(data=str(data), target=["target"], log=str(tmp_path / "log"), trials=3, steps=20)
+    with TrainingHost(tmp_path / "host.log") as host:
+        work(join(config), host, tmp_path)
+        wine.to_csv(data, index=False)
+        session = join(config)
+        log = session.log
+        rows = log.trials().sort_values("objective", ascending=False)
+        gone, damaged, sound = rows["uid"]
+        files = dict(zip(rows["uid"], rows["weights"], strict=True))
+        (tmp_path / "log" / files[gone]).unlink()
+        (tmp_path / "log" / files[damaged]).write_bytes(b"torn")
+        log.add_production(ProductionRecord(uid=gone, run="0001", reason="by hand", validation={}))
+
+        again = {row.parents[0]: row for row in Rescorer(session, host, tmp_path).rescore(keep=3) if row.parents}
+        assert {uid: row.status for uid, row in again.items()} == {
+            gone: "failed", damaged: "failed", sound: "completed",
+        }  # fmt: skip
+        assert files[gone] in (again[gone].error or "")
+        assert again[damaged].error
+        assert again[damaged].error != again[gone].error
+
+        winner = work(session, host, tmp_path)
+        made = log.trials()
+        made = made[(made["run"] == "0002") & (made["kind"] != "rescore")]
+        assert made["parents"].iloc[0][0] == again[sound].uid, "what could be scored is trained on"
+        decided, reason = production.decide(log, session.run, winner)
+        assert decided
+        assert reason.startswith(f"the model in use, {gone}, has no score on the new data: its weights are gone")

@@ -24,7 +24,7 @@ from msearch_core.training import spec
 from msearch_core.training.artefacts import Artefacts
 from msearch_core.training.asking import NO_RESULT, ask_child
 from msearch_core.training.client import TrainingHost
-from msearch_core.training.spec import Score, ScoreResult, ScoreSpec
+from msearch_core.training.spec import Member, Score, ScoreResult, ScoreSpec
 from msearch_core.trial import SCHEMA, Trial
 from msearch_core.trial_log import Identity, TrialLog
 from msearch_core.trial_log.layout import Uid, model_folder, parse_uid
@@ -106,22 +106,38 @@ class Rescorer:
                 moved=session.run.moved,
                 like=problem_of(session.log, run),
             )
-            history = {each.uid: each for each in outcomes(_table(session.log), run)}
-            artefacts = Artefacts(session.log.store)
-            trained = tuple(artefacts.load_members(model, history, output) for model in models)
         except (UserError, FileNotFoundError) as error:
             return [Score(error=spec.one_line(error))] * len(models)
-        asked = ScoreSpec(
-            space=session.search.space,
-            objective=session.search.objective,
-            models=trained,
-            data=str(data),
-            splits=splits,
-            threads=self.threads,
-            output=str(output),
-        )
-        result = ask_child(self.host, "score", asked, output, ScoreResult)
-        return result.scores if result else [Score(error=NO_RESULT)] * len(models)
+        trained, scores = self._fetch(run, models, output)
+        if trained:
+            asked = ScoreSpec(
+                space=session.search.space,
+                objective=session.search.objective,
+                models=tuple(trained.values()),
+                data=str(data),
+                splits=splits,
+                threads=self.threads,
+                output=str(output),
+            )
+            result = ask_child(self.host, "score", asked, output, ScoreResult)
+            found = result.scores if result else [Score(error=NO_RESULT)] * len(trained)
+            scores.update(zip(trained, found, strict=True))
+        return [scores[model.uid] for model in models]
+
+    def _fetch(
+        self, run: str, models: Sequence[Outcome], output: Path
+    ) -> tuple[dict[str, tuple[Member, ...]], dict[str, Score]]:
+        """Bring the models' weights here; also why those whose weights are gone have no score. Both by uid."""
+        history = {each.uid: each for each in outcomes(_table(self.session.log), run)}
+        artefacts = Artefacts(self.session.log.store)
+        there: dict[str, tuple[Member, ...]] = {}
+        gone: dict[str, Score] = {}
+        for model in models:
+            try:
+                there[model.uid] = artefacts.load_members(model, history, output)
+            except FileNotFoundError as error:
+                gone[model.uid] = Score(error=f"its weights are gone: {spec.one_line(error)}")
+        return there, gone
 
     def _row(self, uid: str, model: Outcome, score: Score, me: Identity) -> Trial:
         search, run = self.session.search, self.session.run
