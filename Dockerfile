@@ -14,6 +14,7 @@ COPY --chown=msearch msearch_core /src/msearch_core
 COPY --chown=msearch search_spaces /src/search_spaces
 RUN pip install --no-cache-dir "/src[${EXTRAS}]"
 
-USER msearch
+# By its number: kubernetes' runAsNonRoot cannot tell that a name is not root's.
+USER 1000
 WORKDIR /home/msearch
 CMD ["msearch", "--help"]

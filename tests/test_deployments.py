@@ -2,7 +2,11 @@
 
 import copy
 import json
+import os
 import re
+import shutil
+import subprocess
+import sys
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
@@ -132,6 +136,14 @@ def test_silent_runs_are_crashed_after_three_heartbeats() -> None:
     assert automation.trigger.posture is Posture.Proactive  # type: ignore[union-attr]
     assert automation.trigger.within.total_seconds() == SILENCE_SECONDS  # type: ignore[union-attr]
     assert automation.actions[0].state.value == "CRASHED"  # type: ignore[union-attr]
+
+
+def test_the_image_passes_its_linter() -> None:
+    linter = shutil.which("hadolint", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
+    if linter is None:
+        pytest.skip("hadolint is not installed")
+    found = subprocess.run([linter, "--no-color", str(REPOSITORY / "Dockerfile")], capture_output=True, text=True)
+    assert found.returncode == 0, found.stdout + found.stderr
 
 
 def test_the_image_runs_as_a_user_and_takes_only_what_it_needs() -> None:
