@@ -11,12 +11,14 @@ from prefect.events.schemas.automations import AutomationCore, EventTrigger, Pos
 from prefect.events.schemas.events import ResourceSpecification
 
 CRASHED = "msearch: runs without a heartbeat are crashed"
+CANCELLED = "msearch: runs that do not end when cancelled are cancelled"
 TAG = "msearch"
 """Every deployment of msearch has it, and so every run of one."""
 HEARTBEAT = "prefect.flow-run.heartbeat"
+CANCELLING = "prefect.flow-run.Cancelling"
+ENDS = {f"prefect.flow-run.{state}" for state in ("Completed", "Failed", "Cancelled", "Crashed")}
 SILENCE_SECONDS = 90
 """Three heartbeats; see prefect.yaml."""
-ENDS = ("Completed", "Failed", "Cancelled", "Crashed")
 
 
 def crash_detection() -> AutomationCore:
@@ -24,33 +26,31 @@ def crash_detection() -> AutomationCore:
     return AutomationCore(
         name=CRASHED,
         description=f"A run of msearch that has sent no heartbeat for {SILENCE_SECONDS} s is on a machine that died.",
-        trigger=EventTrigger(
-            after={HEARTBEAT},
-            expect={HEARTBEAT, *(f"prefect.flow-run.{state}" for state in ENDS)},
-            match=ResourceSpecification({"prefect.resource.id": ["prefect.flow-run.*"]}),
-            match_related=ResourceSpecification(
-                {"prefect.resource.role": ["tag"], "prefect.resource.id": [f"prefect.tag.{TAG}"]}
-            ),
-            for_each={"prefect.resource.id"},
-            posture=Posture.Proactive,
-            threshold=1,
-            within=timedelta(seconds=SILENCE_SECONDS),
-        ),
-        actions=[
-            ChangeFlowRunState(
-                name=None,
-                state=StateType.CRASHED,
-                force=False,
-                message=f"no heartbeat for {SILENCE_SECONDS} s: its machine is gone",
-            )
-        ],
+        trigger=_missed(HEARTBEAT, {HEARTBEAT, *ENDS}),
+        actions=[_change(StateType.CRASHED, f"no heartbeat for {SILENCE_SECONDS} s: its machine is gone")],
     )
 
 
-def install(client: SyncPrefectClient) -> bool:
-    """Put the automation on the server, or bring the one that is there up to date. Returns whether it was new."""
-    wanted = crash_detection()
-    found = client.read_automations_by_name(CRASHED)
+def end_of_cancelling() -> AutomationCore:
+    """Mark a run as cancelled that was told to end and does not: its machine is gone.
+
+    Prefect lets a run that is being cancelled become nothing else, so the other automation has no effect on it.
+    """
+    return AutomationCore(
+        name=CANCELLED,
+        description=f"A run of msearch that was cancelled {SILENCE_SECONDS} s ago and has not ended: its machine died.",
+        trigger=_missed(CANCELLING, ENDS),
+        actions=[_change(StateType.CANCELLED, f"no end for {SILENCE_SECONDS} s: its machine is gone")],
+    )
+
+
+def install(client: SyncPrefectClient) -> dict[str, bool]:
+    """Put the automations on the server, or bring those that are there up to date. Returns which are new, by name."""
+    return {wanted.name: _install(client, wanted) for wanted in (crash_detection(), end_of_cancelling())}
+
+
+def _install(client: SyncPrefectClient, wanted: AutomationCore) -> bool:
+    found = client.read_automations_by_name(wanted.name)
     for duplicate in found[1:]:
         client.delete_automation(duplicate.id)
     if found:
@@ -58,3 +58,23 @@ def install(client: SyncPrefectClient) -> bool:
     else:
         client.create_automation(wanted)
     return not found
+
+
+def _missed(after: str, expected: set[str]) -> EventTrigger:
+    """Fires for a run of msearch when none of the expected events follows one in time."""
+    return EventTrigger(
+        after={after},
+        expect=expected,
+        match=ResourceSpecification({"prefect.resource.id": ["prefect.flow-run.*"]}),
+        match_related=ResourceSpecification(
+            {"prefect.resource.role": ["tag"], "prefect.resource.id": [f"prefect.tag.{TAG}"]}
+        ),
+        for_each={"prefect.resource.id"},
+        posture=Posture.Proactive,
+        threshold=1,
+        within=timedelta(seconds=SILENCE_SECONDS),
+    )
+
+
+def _change(state: StateType, message: str) -> ChangeFlowRunState:
+    return ChangeFlowRunState(name=None, state=state, force=False, message=message)

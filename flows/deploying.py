@@ -1,4 +1,4 @@
-"""Putting msearch on a Prefect server: a work pool, the deployments and the automation. May be repeated at any time."""
+"""Putting msearch on a Prefect server: a work pool, the deployments, the automations. May be repeated at any time."""
 
 from __future__ import annotations
 
@@ -60,7 +60,8 @@ def deploy(
         _put(wanted)
         for each in wanted:
             yield f"deployment {each['entrypoint'].rpartition('.')[2]}/{each['name']}"
-        yield f"automation {'installed' if install(client) else 'up to date'}: runs without a heartbeat become Crashed"
+        for name, new in install(client).items():
+            yield f"automation {'installed' if new else 'up to date'}: {name.removeprefix(f'{TAG}: ')}"
 
 
 def deployment_file() -> Path:

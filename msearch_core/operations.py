@@ -22,7 +22,7 @@ def deploy(
     refresh: Annotated[Path | None, typer.Option(help="TOML or JSON file of a search that is to recur.")] = None,
     cron: Annotated[str | None, typer.Option(help="When to look whether its data has changed.")] = None,
 ) -> None:
-    """Put the work pool, the deployments and the automation on the Prefect server. May be repeated."""
+    """Put the work pool, the deployments and the automations on the Prefect server. May be repeated."""
     from flows.deploying import deploy as put
     from flows.parameters import RefreshParameters
 

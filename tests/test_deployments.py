@@ -19,7 +19,7 @@ import yaml
 from prefect.events.schemas.automations import Posture
 from prefect.utilities.templating import apply_values, find_placeholders
 
-from flows.automations import SILENCE_SECONDS, crash_detection
+from flows.automations import HEARTBEAT, SILENCE_SECONDS, crash_detection, end_of_cancelling
 from flows.deploying import deployment_file, deployments, refresh_deployment
 from flows.events import resource_of
 from flows.parameters import RefreshParameters, TrainerParameters
@@ -136,6 +136,15 @@ def test_silent_runs_are_crashed_after_three_heartbeats() -> None:
     assert automation.trigger.posture is Posture.Proactive  # type: ignore[union-attr]
     assert automation.trigger.within.total_seconds() == SILENCE_SECONDS  # type: ignore[union-attr]
     assert automation.actions[0].state.value == "CRASHED"  # type: ignore[union-attr]
+
+
+def test_a_run_that_was_cancelled_on_a_dead_machine_ends() -> None:
+    """Prefect refuses to call it crashed, and nobody else would ever end it."""
+    automation = end_of_cancelling()
+    trigger = automation.trigger
+    assert trigger.after == {"prefect.flow-run.Cancelling"}  # type: ignore[union-attr]
+    assert HEARTBEAT not in trigger.expect, "a living run that is being cancelled ends"  # type: ignore[union-attr]
+    assert automation.actions[0].state.value == "CANCELLED"  # type: ignore[union-attr]
 
 
 def test_the_image_passes_its_linter() -> None:
