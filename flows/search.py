@@ -137,7 +137,14 @@ def search(config: SearchConfig) -> State[Any]:
         publish_report(session, artifact_key(session), logger)
     if named is None:
         return Failed(message=f"none of the {board.done} trials has a score; see: msearch trials {session.log.url}")
-    return Completed(message=f"the winner is {named.uid}: validation {named.validation}, test {named.test}")
+    return Completed(message=told(named, session.search.objective))
+
+
+def told(winner: WinnerRecord, objective: str) -> str:
+    """The winner in one line."""
+    scores = {"validation": winner.validation.get(objective), "test": winner.test.get(objective)}
+    words = [f"{split} {objective} {value:.4f}" for split, value in scores.items() if value is not None]
+    return f"the winner is {winner.uid}: {', '.join(words) or 'see the log for its scores'}"
 
 
 def own_pool() -> str | None:
@@ -235,6 +242,7 @@ class Artifacts:
         self._shown = float("-inf")
         self._key = artifact_key(session)
         self._progress: UUID | None = None
+        self._leaderboard: list[dict[str, Any]] | None = None
 
     def update(self, board: Board) -> None:
         """Bring them up to date if that was a while ago, or if the run is over."""
@@ -262,4 +270,6 @@ class Artifacts:
             }
             for each in self._found
         ]
-        create_table_artifact(rows, key=f"leaderboard-{self._key}", description=self._session.search.objective)
+        if rows != self._leaderboard:  # each one that is created is kept as a version
+            create_table_artifact(rows, key=f"leaderboard-{self._key}", description=self._session.search.objective)
+            self._leaderboard = rows
