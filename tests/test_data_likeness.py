@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.io import wavfile
 
 from msearch_core.data.options import DataOptions
 from msearch_core.data.prepare import PreparedData, open_prepared, prepare, prepare_cached
@@ -68,6 +69,24 @@ def test_other_inputs_are_refused(tmp_path: Path, shape: tuple[int, ...], dtype:
     old = prepare(load(data((40, 4, 4, 1), np.uint8)), 0)
     with pytest.raises(UserError, match=said):
         prepare(load(data(shape, dtype)), 0, like=old.problem)
+
+
+def sounds(folder: Path, samples: int, rate: int) -> str:
+    for label, hertz in (("high", 880), ("low", 220)):
+        (folder / label).mkdir(parents=True, exist_ok=True)
+        for number in range(20):
+            sound = np.sin(2 * np.pi * (hertz + number) * np.arange(samples + 10 * number) / rate)
+            wavfile.write(folder / label / f"{number:02}.wav", rate, (sound * 32767).astype(np.int16))
+    return str(folder)
+
+
+def test_sounds_are_heard_as_before_and_at_another_rate_refused(tmp_path: Path) -> None:
+    old = prepare(load(sounds(tmp_path / "old", 2000, 8000)), 0).problem
+    new = prepare(load(sounds(tmp_path / "new", 3000, 8000)), 0, like=old)
+    assert new.problem.preprocessing == old.preprocessing
+    assert new.splits["train"].x.shape[1:] == old.input_shape
+    with pytest.raises(UserError, match="16000 samples a second, and the model takes 8000"):
+        prepare(load(sounds(tmp_path / "other", 4000, 16000)), 0, like=old)
 
 
 def test_the_cache_keeps_both_apart(tmp_path: Path) -> None:

@@ -43,8 +43,8 @@ def check_inputs(known: Problem, inputs: Inputs) -> None:
     if kind != spec["kind"]:
         raise UserError(f"the inputs are of the kind {kind}, and the model takes {spec['kind']}")
     if kind != "image":
-        if isinstance(inputs, Clips) and inputs.rate != spec["rate"]:
-            raise UserError(f"the sounds have {inputs.rate} samples a second, and the model takes {spec['rate']}")
+        if isinstance(inputs, Clips) and inputs.rate != (rate := spec["sample_rate"]):
+            raise UserError(f"the sounds have {inputs.rate} samples a second, and the model takes {rate}")
         return
     shape = input_shape(spec, inputs)
     if shape != known.input_shape:
