@@ -65,7 +65,7 @@ def refresh(parameters: RefreshParameters) -> State[Any]:
         if known is None:
             logger.info("new data in %s (%s): run %s of %s", config.data, words, session.run.run, log.url)
             rescored = shown(lambda: _rescore(session, parameters.keep), _task("score again"), logger)
-            logger.info("scored again on the new data: %s", rescored or "nothing, this is the first run")
+            logger.info("scored again on the new data: %s", rescored or "nothing that was not yet")
             HANDOVER.session = session
             state = search(config, return_state=True)
             HANDOVER.session = None

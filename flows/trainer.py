@@ -44,9 +44,10 @@ def trial(uid: str, train: Callable[[], Trial | None]) -> str:
     if row.error:
         logger.warning("%s %s: %s", uid, row.status, row.error)
     else:
+        score = "unknown" if row.objective is None else f"{row.objective:.4f}"
         logger.info(
             "%s %s: %s %s, %s parameters, %.1f s, inherited %.0f %%, %s",
-            *(uid, row.status, row.objective_name, row.objective, row.parameters, row.wall_seconds or 0.0),
+            *(uid, row.status, row.objective_name, score, row.parameters, row.wall_seconds or 0.0),
             *(100 * (row.inherited_fraction or 0.0), " > ".join(row.architecture or ())),
         )
     return row.status
