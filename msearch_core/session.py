@@ -6,6 +6,7 @@ import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from platform import python_version
@@ -154,8 +155,9 @@ def resolve(log: TrialLog, run: str, data: Path | None = None) -> Session:
     return Session(log, search, record, data, problem, fitted_space(load_space(search.space), problem))
 
 
-def versions() -> dict[str, str]:
-    """The versions that a result may depend on."""
+@cache
+def versions() -> Mapping[str, str]:
+    """The versions that a result may depend on; looked up once a process, since each row says them."""
     packages = ("msearch", "keras", "tensorflow", "numpy")
     return {"python": python_version(), **{package: version(package) for package in packages}}
 

@@ -7,11 +7,13 @@ import json
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from sys import intern
 from typing import Any, Literal, get_args
 
 import numpy as np
 import pyarrow as pa
 
+from msearch_core.algorithms.ranked import RankedHistory
 from msearch_core.space import Architecture, Value
 
 COLUMNS = (
@@ -28,6 +30,8 @@ COSTS: tuple[Cost, ...] = get_args(Cost)
 """What may be minimised beside the score."""
 
 
+BATCH = 1000
+"""So many rows are Python objects at a time while a long log is read: they take several times what is kept of them."""
 RANKED = 1000
 """How many trials are ranked where a cost counts beside the score."""
 
@@ -90,8 +94,12 @@ def outcomes(table: pa.Table, run: str) -> list[Outcome]:
         table: rows with at least the columns ``COLUMNS``.
         run: scores of other runs were made on other data and cannot be compared.
     """
-    rows = table.select(list(COLUMNS)).to_pylist()
-    return [_outcome(row) for row in rows if row["run"] == run and (row["architecture"] or row["kind"] == "ensemble")]
+    return [
+        _outcome(row)
+        for batch in table.select(list(COLUMNS)).to_batches(max_chunksize=BATCH)
+        for row in batch.to_pylist()
+        if row["run"] == run and (row["architecture"] or row["kind"] == "ensemble")
+    ]
 
 
 def _outcome(row: Mapping[str, Any]) -> Outcome:
@@ -104,12 +112,12 @@ def _outcome(row: Mapping[str, Any]) -> Outcome:
         uid=row["uid"],
         score=sign * row["objective"] if usable else None,
         tie_break=-loss,
-        architecture=tuple(row["architecture"] or ()),
+        architecture=tuple(map(intern, row["architecture"] or ())),  # a name is in memory once, not once a trial
         hyperparameters=json.loads(row["hyperparameters"] or "{}"),
         weights=row["weights"],
         cumulative_steps=row["cumulative_steps"] or row["steps"] or 0,
         **{cost: row[cost] for cost in COSTS},
-        kind=row["kind"],
+        kind=intern(row["kind"]),
         predictions=row["predictions"],
         curve=tuple(row["curve"] or ()),
         members=made_of.get("members", {}),
@@ -124,6 +132,8 @@ def _outcome(row: Mapping[str, Any]) -> Outcome:
 
 def best(history: Iterable[Outcome], count: int) -> list[Outcome]:
     """The best trials that have a score, best first; of equals, the earlier in the history."""
+    if isinstance(history, RankedHistory):
+        return history.best(count)
     scored = (outcome for outcome in history if outcome.score is not None)
     return heapq.nlargest(count, scored, key=lambda outcome: (outcome.score, outcome.tie_break))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from bisect import insort
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import islice
 
 import numpy as np
@@ -13,6 +13,7 @@ from msearch_core.algorithms import algorithm, phases
 from msearch_core.algorithms.history import COLUMNS, Outcome, best, outcomes, ranked_by_front
 from msearch_core.algorithms.inheritance import with_sources
 from msearch_core.algorithms.promotion import PROMOTION, furthest, promotions
+from msearch_core.algorithms.ranked import RankedHistory
 from msearch_core.session import Session
 from msearch_core.space import Architecture, Proposal
 from msearch_core.training.measure import Stopwatch
@@ -64,8 +65,7 @@ class Proposer:
         self.watch = Stopwatch()
         self.board: Board = session.log.board(session.run, COLUMNS)
         self.history: dict[str, Outcome] = {}
-        # The same, by uid; kept so, since sorting a long history takes long.
-        self._in_order: list[Outcome] = []
+        self._in_order = RankedHistory()
         self._ensembles: list[Outcome] = []
         self._again: list[Outcome] = []
         self._left_to_others = False
@@ -78,9 +78,10 @@ class Proposer:
     def _take_in(self) -> None:
         for outcome in outcomes(self.board.take(), self.session.run.run):
             self.history[outcome.uid] = outcome
-            insort(
-                self._ensembles if outcome.kind == "ensemble" else self._in_order, outcome, key=lambda each: each.uid
-            )
+            if outcome.kind == "ensemble":
+                insort(self._ensembles, outcome, key=lambda each: each.uid)
+            else:
+                self._in_order.add(outcome)
             if outcome.kind == "rescore":
                 insort(self._again, outcome, key=lambda each: each.uid)
 
@@ -132,7 +133,7 @@ class Proposer:
         if 0 < slot - len(known) <= len(suggestions):
             hyperparameters = space.random_hyperparameters(rng)
             yield Proposal(suggestions[slot - len(known) - 1], hyperparameters, kind="seed", algorithm="suggestion")
-        singles = self._in_order
+        singles: Sequence[Outcome] = self._in_order
         if settings.get("early_stopping") == PROMOTION:
             singles = furthest(singles)
         history = singles
