@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 class RankedHistory(Sequence["Outcome"]):
     """Finished trials in order of their uids, that grows as others finish more.
 
-    The order of score is kept beside it: to look for the best anew takes some 40 ms after 100,000 trials.
+    The order of score is kept beside it: to look for the best anew takes some 14 ms after 100,000 trials.
 
     Args:
         outcomes: the trials to begin with, in any order.
