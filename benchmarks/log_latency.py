@@ -101,7 +101,7 @@ class InstantHost(TrainingHost):
     def __init__(self) -> None:
         """Start no process."""
 
-    def start(self, action: Action, spec_path: Path) -> Job:
+    def start(self, action: Action, spec_path: Path, threads: int | None = None) -> Job:
         """Leave a result, weights and validation outputs."""
         assert action == "train"
         output = spec_path.parent

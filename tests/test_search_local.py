@@ -72,7 +72,8 @@ def check_whole(log: Path, frame: pd.DataFrame) -> None:
     phases = {"propose", "claim", "process", "data", "build", "trace", "train", "evaluate", "checkpoint", "publish"}
     for row in scored[scored["kind"].isin(["seed", "search"])].itertuples():
         timings = json.loads(row.timings)
-        assert phases <= set(timings)
+        # A trial that was taken over was proposed and claimed by another trainer, which did not live to tell.
+        assert phases - ({"propose", "claim"} if row.attempt > 1 else set()) <= set(timings)
         assert 0 < sum(timings.values()) <= row.wall_seconds + 0.01
     assert all({"keras", "tensorflow", "msearch"} <= set(json.loads(each)) for each in frame["versions"])
     assert (frame["finished_at"] > frame["started_at"]).all()
