@@ -103,6 +103,7 @@ class InstantHost(TrainingHost):
 
     def start(self, action: Action, spec_path: Path, threads: int | None = None) -> Job:
         """Leave a result, weights and validation outputs."""
+        del threads
         assert action == "train"
         output = spec_path.parent
         uid = spec.read(spec.TrialSpec, spec_path).uid
