@@ -4,8 +4,6 @@ import dataclasses
 import html.parser
 import json
 import re
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +22,13 @@ from msearch_core.report.page.markup import element, table
 from msearch_core.report.page.payload import figure_json
 from msearch_core.report.plots import predictions
 from msearch_core.report.plots.predictions import class_scores
-from msearch_core.report.writing import watch_report, write_report
+from msearch_core.report.writing import watch_report
 from msearch_core.trial import Trial
 from msearch_core.trial_log import TrialLog, WinnerRecord
-from tests.browsing import chromium, find_browser
 from tests.test_cli import msearch
 from tests.test_log_contract import run_record, search_record, trial
 
 EVIL = "</script><script>document.title='broken'</script><img src=x onerror=\"document.title='broken'\"><b>{{7*7}}"
-needs_browser = pytest.mark.skipif(find_browser() is None, reason="no chromium with chromedriver on this machine")
 
 
 class Texts(html.parser.HTMLParser):
@@ -60,8 +56,12 @@ def answered(labels: tuple[str, ...], truth: Any, outputs: Any, task: Any = None
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> TrialLog:
+    return hostile_log(tmp_path_factory.mktemp("small") / "log")
+
+
+def hostile_log(path: Path) -> TrialLog:
     """A finished search of 60 trials, some with what would break a page that trusts its rows."""
-    log = fill(str(tmp_path_factory.mktemp("small") / "log"), 60)
+    log = fill(str(path), 60)
     evil = {"error": EVIL, "architecture": (EVIL, "dense(units=64)"), "hyperparameters": {EVIL: EVIL}}
     log.append(_evil(61, status="failed", parents=("0001-000001",), **evil))
     log.append(_evil(62, status="completed", objective=0.95, parents=("0001-000001",), **(evil | {"error": None})))
@@ -71,14 +71,6 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> TrialLog:
 def _evil(slot: int, **fields: Any) -> Trial:
     known = {"run": "0001", "trainer": EVIL, "objective_name": "accuracy", "direction": "max", "objective": None}
     return trial(slot, **(known | fields))
-
-
-@pytest.fixture(scope="module")
-def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The page of a search of 10,000 trials."""
-    folder = tmp_path_factory.mktemp("large")
-    write_report(fill(str(folder / "log"), 10_000), folder / "report.html")
-    return folder / "report.html"
 
 
 class TestMarkup:
@@ -169,9 +161,6 @@ class TestPage:
         read = Texts(build_page(log))
         assert "An ensemble: the mean of 2 models, each with its share." in read.texts
         assert {" 75 %", " 25 %"} <= set(read.texts)
-
-    def test_ten_thousand_trials_stay_below_five_megabytes(self, large: Path) -> None:
-        assert large.stat().st_size < 5e6
 
 
 class TestFigures:
@@ -298,91 +287,3 @@ class TestCommands:
         )
         assert list(written) == [20]
         assert "refresh" not in re.findall(r'http-equiv="([^"]*)"', (tmp_path / "report.html").read_text())
-
-
-OVERLAPS = """
-const hit = (a, b) => a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 1 && b.top < a.bottom - 1;
-const found = [];
-for (const chart of document.querySelectorAll("[data-chart]")) {
-  const kinds = ".xtick text, .ytick text, .legendtext, .xtitle, .ytitle, .annotation-text";
-  const texts = [...chart.querySelectorAll(kinds)];
-  const boxes = texts.map((each) => [each.textContent, each.getBoundingClientRect()]).filter(([, box]) => box.width);
-  const room = chart.getBoundingClientRect();
-  boxes.forEach(([text, box], place) => {
-    if (box.right > room.right + 2 || box.left < room.left - 2) found.push([chart.dataset.chart, text, "cut off"]);
-    for (const [other, second] of boxes.slice(place + 1))
-      if (hit(box, second)) found.push([chart.dataset.chart, text, other]);
-  });
-}
-return found;
-"""
-
-
-def opened(browser: Any, page: Path) -> None:
-    """Open a page and wait until its last chart is drawn."""
-    browser.get(page.as_uri())
-    for _ in range(600):
-        if browser.execute_script("return document.documentElement.dataset.ready"):
-            return
-        time.sleep(0.05)
-    raise AssertionError(f"the charts were not drawn: {browser.get_log('browser')}")
-
-
-@pytest.fixture(scope="module", params=[(1280, False), (390, True)], ids=["desktop", "phone, dark"])
-def browser(request: pytest.FixtureRequest) -> Iterator[Any]:
-    width, dark = request.param
-    with chromium(width, 900, dark=dark) as started:
-        yield started
-
-
-@needs_browser
-class TestInABrowser:
-    @pytest.mark.parametrize("size", ["small", "large"])
-    def test_it_is_whole(self, browser: Any, size: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
-        if size == "small":
-            page = tmp_path / "report.html"
-            write_report(request.getfixturevalue("small"), page)
-        else:
-            page = request.getfixturevalue("large")
-        opened(browser, page)
-        script = browser.execute_script
-        charts = script("return [...document.querySelectorAll('[data-chart]')].map((each) => each.dataset.chart)")
-        assert charts == ["progress", "pareto", "lineage", "curves", "effects", "hyperparameters", "timeline"]
-        drawn = "return [...document.querySelectorAll('[data-chart]:has(.trace path)')].length"
-        assert script(drawn) == len(charts)
-        assert script("return document.documentElement.scrollWidth <= window.innerWidth"), "scrolls sideways"
-        assert script(OVERLAPS) == []
-        self.press_a_node(browser)
-        self.change_the_axis(browser)
-        assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
-        assert browser.title != "broken"
-
-    def press_a_node(self, browser: Any) -> None:
-        from selenium.webdriver import ActionChains
-
-        points = "[data-chart=lineage] .scatterlayer .trace:last-of-type .points path"
-        node = browser.find_elements("css selector", points)[-1]
-        browser.execute_script("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", node)
-        ActionChains(browser).move_to_element(node).pause(0.2).click().perform()
-        panel = browser.find_element("id", "row")
-        uid = browser.execute_script(
-            "const t = document.querySelector('[data-chart=lineage]').data.at(-1); return t.customdata.at(-1)[0]"
-        )
-        assert panel.is_displayed()
-        assert panel.get_attribute("data-shown") == uid
-        assert uid in panel.text
-        assert "hyperparameters" in panel.text
-        panel.find_element("class name", "close").click()
-        assert not panel.is_displayed()
-
-    def change_the_axis(self, browser: Any) -> None:
-        button = browser.find_element("css selector", "#progress [data-alternative='2']")
-        browser.execute_script("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", button)
-        button.click()
-        assert button.get_attribute("aria-pressed") == "true"
-        for _ in range(100):
-            title = browser.execute_script("return document.querySelector('#progress .xtitle').textContent")
-            if title.startswith("seconds"):
-                return
-            time.sleep(0.05)
-        raise AssertionError(f"the axis is still {title}")
