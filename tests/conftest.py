@@ -16,6 +16,12 @@ from benchmarks import servers
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put files with slow tests first, so that at the end no process waits for another that is at a long one."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(scope="session")
 def gcs_bucket() -> Iterator[str]:
     """A bucket on a real server that speaks GCS' protocol, preconditions included."""
