@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -46,3 +46,19 @@ def log_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "memory":
         return f"memory://{uuid.uuid4().hex}"
     return f"{request.getfixturevalue(f'{request.param}_bucket')}/{uuid.uuid4().hex}"
+
+
+@pytest.fixture(scope="session")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Scikit-learn's digits, prepared."""
+    from tests import training_data
+
+    return training_data.digits(tmp_path_factory.mktemp("digits"))
+
+
+@pytest.fixture
+def trial(tmp_path: Path, digits: Path) -> Callable[..., Path]:
+    """Write the spec of a trial on the digits into a folder of its own and return the spec's path."""
+    from tests.hosting import write_trial
+
+    return lambda name="trial", **changes: write_trial(tmp_path / name, digits, **changes)

@@ -7,8 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,50 +20,30 @@ from msearch_core.data.prepared import open_prepared
 from msearch_core.loading import CODE_PATH
 from msearch_core.objectives import evaluate
 from msearch_core.training import spec
-from msearch_core.training.checkpoints import load
 from msearch_core.training.client import PACKAGE_ROOT, TrainingHost
 from msearch_core.training.spec import (
+    Base,
     CountResult,
     CountSpec,
     Member,
     Parent,
-    TrialResult,
     TrialSpec,
     WinnerResult,
     WinnerSpec,
 )
-from tests import training_data
-
-DENSE = ("dense(units=32,activation=relu,batch_norm=False)",)
-DEEPER = (*DENSE, "dense(units=64,activation=relu,batch_norm=True)")
-IMAGE = ("convolution(filters=16,kernel=3)", "flatten()")
-FOREVER = 100_000_000
-TARGET = "target"
-SPACE = """
-import json, os, pathlib, sys
-from msearch_core.space import SearchSpace, block
-
-@block()
-def raising(inputs, name):
-    raise RuntimeError("the block is at fault\\nsecond line")
-
-@block()
-def vast(inputs, name):
-    import keras
-    return keras.ops.add(inputs, keras.ops.sum(keras.ops.zeros((2**46,))))
-
-@block()
-def crashing(inputs, name):
-    os.kill(os.getpid(), 11)
-
-@block()
-def listing(inputs, name):
-    import keras
-    pathlib.Path(os.environ["LISTING"]).write_text(json.dumps(sorted(sys.modules)))
-    return keras.layers.Dense(4, name=f"{name}_dense")(inputs)
-
-space = SearchSpace("faulty", (raising(), vast(), crashing(), listing()), {})
-"""
+from tests.hosting import (
+    DEEPER,
+    DENSE,
+    FOREVER,
+    IMAGE,
+    SPACE,
+    TARGET,
+    children_of,
+    predictions,
+    run,
+    wait_for,
+    write_trial,
+)
 
 
 @pytest.fixture(scope="module")
@@ -79,56 +58,7 @@ def host(folder: Path) -> Iterator[TrainingHost]:
         yield started
 
 
-@pytest.fixture(scope="module")
-def data(folder: Path) -> Path:
-    return training_data.digits(folder / "data")
-
-
-@pytest.fixture
-def trial(tmp_path: Path, data: Path) -> Callable[..., Path]:
-    """Write a trial's spec into a folder of its own and return the spec's path."""
-    return lambda name="trial", **changes: write_trial(tmp_path / name, data, **changes)
-
-
-def write_trial(output: Path, data: Path, **changes) -> Path:
-    output.mkdir()
-    options = {
-        "uid": output.name,
-        "space": "tabular",
-        "architecture": DENSE,
-        "seed": 1,
-        "steps": 100,
-        "batch_size": 32,
-        "data": str(data),
-        "objective": "accuracy",
-        "output": str(output),
-    }
-    spec.write(TrialSpec(**(options | changes)), output / "spec.json")
-    return output / "spec.json"
-
-
-def predictions(path: Path) -> dict[str, np.ndarray]:
-    return load(path.parent / spec.PREDICTIONS)
-
-
-def run(host: TrainingHost, path: Path) -> TrialResult:
-    ended = host.start("train", path).wait(100)
-    assert ended is not None
-    return spec.read_result(path.parent, ended.signal)
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 20) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.02)
-
-
-def children_of(host: TrainingHost) -> list[psutil.Process]:
-    return psutil.Process(host.pid).children()
-
-
-def test_a_trial_says_all_about_itself(host: TrainingHost, trial, data: Path) -> None:
+def test_a_trial_says_all_about_itself(host: TrainingHost, trial, digits: Path) -> None:
     path = trial(
         hyperparameters={"learning_rate": 0.01, "dropout": 0.1, "l2": 1e-4, "clip_norm": 1.0, "decay": "cosine"}
     )
@@ -140,7 +70,7 @@ def test_a_trial_says_all_about_itself(host: TrainingHost, trial, data: Path) ->
     assert result.objective == max(result.curve or ())
     assert (result.steps, len(result.curve or ())) == (100, 10)
     assert {"build", "trace", "warm_start", "train", "evaluate", "checkpoint"} <= set(result.timings or {})
-    prepared = open_prepared(data)
+    prepared = open_prepared(digits)
     outputs = predictions(path)
     assert all(values.dtype == np.float32 for values in outputs.values())
     assert evaluate(prepared.problem, prepared.splits["validation"].y, outputs) == result.metrics
@@ -158,14 +88,19 @@ def test_the_same_spec_gives_the_same_model(host: TrainingHost, trial) -> None:
     assert not np.array_equal(first, other)
 
 
-@pytest.mark.parametrize("architecture", [DEEPER, IMAGE], ids=["dense", "image"])
-def test_a_resumed_trial_ends_like_an_uninterrupted_one(host: TrainingHost, trial, architecture) -> None:
+@pytest.mark.parametrize("kind", ["dense", "image", "growing"])
+def test_a_resumed_trial_ends_like_an_uninterrupted_one(host: TrainingHost, trial, tmp_path: Path, kind: str) -> None:
     options = {
-        "architecture": architecture,
-        "space": "image" if architecture == IMAGE else "tabular",
+        "architecture": IMAGE if kind == "image" else DEEPER,
+        "space": "image" if kind == "image" else "tabular",
         "steps": 4000,
         "hyperparameters": {"dropout": 0.2, "optimizer": "adamw", "decay": "cosine"},
     }
+    if kind == "growing":
+        frozen = trial("frozen")
+        run(host, frozen)
+        member = Member(weights=str(frozen.parent / spec.WEIGHTS), architecture=DENSE, share=1.0, adds="logits")
+        options["base"] = Base(members=(member,), outputs=str(tmp_path / "outputs"), growth="adaptive")
     whole = trial("whole", **options)
     run(host, whole)
 
@@ -181,6 +116,8 @@ def test_a_resumed_trial_ends_like_an_uninterrupted_one(host: TrainingHost, tria
     second = trial("second", resume=str(first.parent / spec.CHECKPOINT), **options)
     result, expected = run(host, second), spec.read_result(whole.parent)
     assert (result.status, result.steps, result.curve) == ("completed", 4000, expected.curve)
+    assert result.mixture == expected.mixture
+    assert (result.mixture is None) == (kind != "growing")
     assert np.array_equal(predictions(second)[TARGET], predictions(whole)[TARGET])
 
 
@@ -193,7 +130,7 @@ def test_a_child_inherits(host: TrainingHost, trial) -> None:
     assert 0 < (child.inherited_fraction or 0) < 1
 
 
-def test_finish_now_is_stopped_and_evaluated(host: TrainingHost, trial) -> None:
+def test_finish_now_is_stopped_and_evaluated(host: TrainingHost, trial, digits: Path) -> None:
     path = trial(steps=FOREVER, checkpoint_seconds=0.5)
     job = host.start("train", path)
     wait_for(lambda: (path.parent / spec.CHECKPOINT).exists())
@@ -201,7 +138,9 @@ def test_finish_now_is_stopped_and_evaluated(host: TrainingHost, trial) -> None:
     assert job.wait(20)
     result = spec.read_result(path.parent)
     assert (result.status, result.error) == ("stopped", None)
-    assert (result.objective or 0) > 0.2
+    prepared = open_prepared(digits)
+    scores = evaluate(prepared.problem, prepared.splits["validation"].y, predictions(path))
+    assert result.objective == scores["accuracy"]
     assert 0 < (result.steps or 0) < FOREVER
 
 
@@ -258,9 +197,9 @@ def test_a_killed_child_hurts_no_other(host: TrainingHost, trial) -> None:
     assert finished.exit_code == 0
 
 
-def test_children_die_with_their_host_and_a_new_one_takes_over(tmp_path: Path, data: Path) -> None:
+def test_children_die_with_their_host_and_a_new_one_takes_over(tmp_path: Path, digits: Path) -> None:
     with TrainingHost(tmp_path / "log") as host:
-        job = host.start("train", write_trial(tmp_path / "first", data, steps=FOREVER))
+        job = host.start("train", write_trial(tmp_path / "first", digits, steps=FOREVER))
         assert host.wait_ready(60)
         wait_for(lambda: len(children_of(host)) == 1)
         child = children_of(host)[0]
@@ -269,11 +208,11 @@ def test_children_die_with_their_host_and_a_new_one_takes_over(tmp_path: Path, d
         assert ended is not None
         assert ended.host_died
         wait_for(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
-        assert run(host, write_trial(tmp_path / "second", data)).status == "completed"
+        assert run(host, write_trial(tmp_path / "second", digits)).status == "completed"
 
 
-def test_nothing_is_left_when_the_parent_is_killed(tmp_path: Path, data: Path) -> None:
-    path = write_trial(tmp_path / "trial", data, steps=FOREVER)
+def test_nothing_is_left_when_the_parent_is_killed(tmp_path: Path, digits: Path) -> None:
+    path = write_trial(tmp_path / "trial", digits, steps=FOREVER)
     code = (
         "import pathlib, sys, time; from msearch_core.training.client import TrainingHost;"
         f"host = TrainingHost(pathlib.Path({str(tmp_path / 'log')!r}));"
@@ -294,14 +233,14 @@ def test_nothing_is_left_when_the_parent_is_killed(tmp_path: Path, data: Path) -
 @pytest.mark.parametrize(
     ("architecture", "parameters"), [(DENSE, 64 * 32 + 32 + 32 * 10 + 10), (("wrong()",), None)], ids=["right", "wrong"]
 )
-def test_counting(host: TrainingHost, tmp_path: Path, data: Path, architecture, parameters) -> None:
-    asked = CountSpec(space="tabular", architecture=architecture, data=str(data), output=str(tmp_path))
+def test_counting(host: TrainingHost, tmp_path: Path, digits: Path, architecture, parameters) -> None:
+    asked = CountSpec(space="tabular", architecture=architecture, data=str(digits), output=str(tmp_path))
     spec.write(asked, tmp_path / "spec.json")
     assert host.start("count", tmp_path / "spec.json").wait(60)
     assert spec.read(CountResult, tmp_path / spec.RESULT).parameters == parameters
 
 
-def test_the_winner_is_tested_and_takes_raw_input(host: TrainingHost, trial, tmp_path: Path, data: Path) -> None:
+def test_the_winner_is_tested_and_takes_raw_input(host: TrainingHost, trial, tmp_path: Path, digits: Path) -> None:
     from msearch_core.data.preprocessing import to_model_inputs
     from msearch_core.training.predict import predict
 
@@ -322,7 +261,7 @@ def test_the_winner_is_tested_and_takes_raw_input(host: TrainingHost, trial, tmp
     assert winner.validation == pytest.approx(result.metrics)
     assert winner.test is not None
 
-    prepared = open_prepared(data)
+    prepared = open_prepared(digits)
     test = prepared.splits["test"]
     np.savez(tmp_path / "raw.npz", x=to_model_inputs(prepared.problem, test.x))
     table = predict(str(output), str(tmp_path / "raw.npz"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +16,7 @@ from msearch_core.training import spec
 from msearch_core.training.client import TrainingHost
 from msearch_core.training.host import MOST_JOBS
 from msearch_core.training.spec import CountResult, CountSpec, Parent, TrialResult
-from tests import training_data
-from tests.test_training_host import (
+from tests.hosting import (
     DEEPER,
     DENSE,
     FOREVER,
@@ -43,17 +42,6 @@ def folder(tmp_path_factory) -> Path:
 def host(folder: Path) -> Iterator[TrainingHost]:
     with TrainingHost(folder / "host.log", {CODE_PATH: str(folder)}) as started:
         yield started
-
-
-@pytest.fixture(scope="module")
-def data(folder: Path) -> Path:
-    return training_data.digits(folder / "data")
-
-
-@pytest.fixture
-def trial(tmp_path: Path, data: Path) -> Callable[..., Path]:
-    """Write a trial's spec into a folder of its own and return the spec's path."""
-    return lambda name, **changes: write_trial(tmp_path / name, data, **changes)
 
 
 def run_warm(host: TrainingHost, path: Path) -> TrialResult:
@@ -136,11 +124,11 @@ def test_an_idle_child_that_is_killed_is_replaced(host: TrainingHost, trial) -> 
 
 
 def test_counts_and_trials_share_a_child_and_other_numbers_of_threads_do_not(
-    host: TrainingHost, trial, data: Path, tmp_path: Path
+    host: TrainingHost, trial, digits: Path, tmp_path: Path
 ) -> None:
     run_warm(host, trial("one", steps=20))
     worker = the_child(host)
-    asked = CountSpec(space="tabular", architecture=DENSE, data=str(data), output=str(tmp_path))
+    asked = CountSpec(space="tabular", architecture=DENSE, data=str(digits), output=str(tmp_path))
     spec.write(asked, tmp_path / "spec.json")
     assert host.start("count", tmp_path / "spec.json", 1).wait(60)
     assert spec.read(CountResult, tmp_path / spec.RESULT).parameters == 64 * 32 + 32 + 32 * 10 + 10
@@ -151,11 +139,11 @@ def test_counts_and_trials_share_a_child_and_other_numbers_of_threads_do_not(
     assert the_child(host) != worker
 
 
-def test_a_child_is_replaced_before_its_memory_has_grown_much(tmp_path: Path, data: Path) -> None:
+def test_a_child_is_replaced_before_its_memory_has_grown_much(tmp_path: Path, digits: Path) -> None:
     with TrainingHost(tmp_path / "log") as host:
         held: dict[int, list[float]] = {}
         for number in range(MOST_JOBS + 2):
-            run_warm(host, write_trial(tmp_path / f"{number}", data, steps=20, architecture=DEEPER * 2))
+            run_warm(host, write_trial(tmp_path / f"{number}", digits, steps=20, architecture=DEEPER * 2))
             for child in children_of(host):  # none is there where it was just dismissed
                 held.setdefault(child.pid, []).append(child.memory_info().rss)
     assert len(held) == 2
@@ -164,10 +152,10 @@ def test_a_child_is_replaced_before_its_memory_has_grown_much(tmp_path: Path, da
     assert max(first) < 1.25 * first[0]
 
 
-def test_an_idle_child_ends_with_its_host(tmp_path: Path, data: Path) -> None:
+def test_an_idle_child_ends_with_its_host(tmp_path: Path, digits: Path) -> None:
     with TrainingHost(tmp_path / "log") as host:
-        run_warm(host, write_trial(tmp_path / "first", data, steps=20))
+        run_warm(host, write_trial(tmp_path / "first", digits, steps=20))
         (child,) = children_of(host)
         os.kill(host.pid, signal.SIGKILL)
         wait_for(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
-        assert run_warm(host, write_trial(tmp_path / "second", data, steps=20)).status == "completed"
+        assert run_warm(host, write_trial(tmp_path / "second", digits, steps=20)).status == "completed"
