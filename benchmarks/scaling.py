@@ -5,8 +5,10 @@
 
 ``simulate`` replaces training by sleeping; the log, the claims, the heartbeats and the algorithm are the real ones. A
 few processes with a thread a trainer stand for as many machines, so what is measured includes their queueing for the
-cores of this one and is an upper bound. Time that a trainer spends neither asleep nor waiting for the last trials of
-others counts as lost.
+cores of this one and is an upper bound. Lost is what a trainer neither sleeps nor waits for the last trials of others:
+from the time when a trial should end to the begin of the next, its row, its look at the log, its proposal and its claim,
+and a look in mid-trial as far as it goes on after the trial's end. The processes' start is left out. Processor time that
+goes into looks beside a trial, for which a real one would have to make room, is told by itself.
 
 ``real`` runs the same search with different numbers of trainers: trials a minute, the share of their time in which
 trainers have no trial under way, and how much work was done twice.
@@ -50,7 +52,8 @@ class Account:
 
     Attributes:
         asleep: seconds in place of training.
-        lost: seconds from the end of one sleep to the begin of the next.
+        lost: seconds from the time when one sleep should end to the begin of the next.
+        looking: processor seconds in looks at the log during the sleeps.
         trials: how many it did.
         waits: the single times lost.
         work: processor seconds in each of them, which is what is left of them on a machine of one's own, but for the
@@ -59,6 +62,7 @@ class Account:
 
     asleep: float = 0.0
     lost: float = 0.0
+    looking: float = 0.0
     trials: int = 0
     waits: list[float] = field(default_factory=list)
     work: list[float] = field(default_factory=list)
@@ -79,12 +83,15 @@ class Sleeper(Trainer):
         self.account.work.append(time.thread_time() - self._worked)
         rng = np.random.default_rng(abs(hash(claim.uid)))
         length = self.seconds * (1 + SPREAD * rng.uniform(-1, 1))
+        worked = time.thread_time()
         while (left := began + length - time.monotonic()) > 0:
-            time.sleep(min(left, self.look_seconds))
-            if left > self.look_seconds:
+            time.sleep(min(left, pause := self.look_seconds()))
+            if left > pause:
                 self.proposer.look()
-        self._awake, self._worked = time.monotonic(), time.thread_time()
-        self.account.asleep += self._awake - began
+        # A look that goes on for longer than the trial holds its trainer up.
+        self._awake, self._worked = began + length, time.thread_time()
+        self.account.asleep += length
+        self.account.looking += self._worked - worked
         self.account.lost += self.account.waits[-1]
         self.account.trials += 1
         score = float(rng.beta(8, 2))
@@ -133,7 +140,7 @@ def simulate(trainers: int, trials_each: int, seconds: float) -> dict[str, Any]:
             process.join()
         frame = TrialLog(session.log.url).trials()
         assert sorted(frame["slot"]) == list(range(1, budget + 1)), "a slot was lost or doubled"
-        asleep, lost = (sum(account[key] for account in found) for key in ("asleep", "lost"))
+        asleep, lost, looking = (sum(account[key] for account in found) for key in ("asleep", "lost", "looking"))
         waits, work = (np.concatenate([account[key] for account in found]) for key in ("waits", "work"))
         return {
             "trainers": trainers,
@@ -144,6 +151,7 @@ def simulate(trainers: int, trials_each: int, seconds: float) -> dict[str, Any]:
             "lost_seconds_a_trial": _spread(waits),
             "processor_seconds_a_trial": _spread(work),
             "processor_share": round(float(work.sum()) / asleep, 4),
+            "looking_processor_share": round(looking / asleep, 4),
             "load": os.getloadavg()[0],
             "duplicates": duplicates(frame),
         }  # fmt: skip

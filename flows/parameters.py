@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -53,5 +52,4 @@ class RefreshParameters(BaseModel):
     @property
     def name(self) -> str:
         """What the search is called, in short."""
-        words = self.config.name or self.config.data.rstrip("/").rpartition("/")[2]
-        return re.sub(r"[^A-Za-z0-9_.-]+", "-", words) or "data"
+        return self.config.name or self.config.data_name.replace(":", "-")

@@ -28,7 +28,7 @@ from msearch_core.session import Session, join
 from msearch_core.training.client import TrainingHost
 from msearch_core.training.finishing import last_winner
 from msearch_core.training.rescoring import Rescorer
-from msearch_core.trial_log import RefreshRecord, TrialLog, WinnerRecord
+from msearch_core.trial_log import Heartbeat, Identity, RefreshRecord, TrialLog, WinnerRecord
 from msearch_core.trial_log.leases import BEAT_SECONDS
 
 Result = TypeVar("Result")
@@ -54,7 +54,8 @@ def refresh(parameters: RefreshParameters) -> State[Any]:
     session = join(config)
     labels = search_tags(session)
     tag_own_run(labels, logger)
-    with tags(*labels):
+    # It beats as trainers do, so that another refresh sees it at work before the first trainer is there.
+    with tags(*labels), Heartbeat(log.store, Identity.of_this_process().trainer):
         board = log.board(session.run, ("uid", "run"))
         board.look()
         known = last_winner(session) if board.is_over else None
@@ -81,15 +82,13 @@ def refresh(parameters: RefreshParameters) -> State[Any]:
 
 
 def is_at_work(log: TrialLog) -> bool:
-    """Whether trainers are at work on a log: they beat. Takes as long as a heartbeat where trials are unfinished."""
-    for run in log.runs():
-        board = log.board(run, ("uid", "run"))
-        board.look()
-        if not board.is_over and board.pending():
-            break
-    else:
-        return False
+    """Whether trainers or a refresh are at work on a log: they beat.
+
+    Takes as long as a heartbeat where somebody has not cleared away, being at work or dead.
+    """
     seen = set(log.store.list("heartbeats"))
+    if not seen:
+        return False
     time.sleep(1.5 * BEAT_SECONDS)
     return not set(log.store.list("heartbeats")) <= seen
 

@@ -97,7 +97,7 @@ def _name(name: Callable[[], WinnerRecord | None]) -> WinnerRecord | None:
     return name()
 
 
-@flow(name="search", flow_run_name="search-{config.data}", log_prints=False)
+@flow(name="search", flow_run_name="search-{config.data_name}", log_prints=False)
 def search(config: SearchConfig) -> State[Any]:
     """Search for a model until the budget is spent.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from collections.abc import Mapping
 from importlib.util import find_spec
@@ -123,6 +124,12 @@ class SearchConfig(BaseModel):
             UserError: there is no such task, or a target is named twice.
         """
         return data_options(self.model_dump())
+
+    @property
+    def data_name(self) -> str:
+        """What the data is called, in short: a name, or the last part of a path or URL, without its query."""
+        path = self.data.partition("?")[0] if "://" in self.data else self.data
+        return re.sub(r"[^A-Za-z0-9_.:-]+", "-", path.rstrip("/").rpartition("/")[2]) or "data"
 
     @property
     def settings(self) -> dict[str, Any]:

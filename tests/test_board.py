@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from msearch_core.trial import to_parquet, to_table
 from msearch_core.trial_log import Claim, Heartbeat, Identity, StopRecord, TrialLog, layout, take_key
-from msearch_core.trial_log.leases import LeaseWatch, start_of
+from msearch_core.trial_log.leases import LONGEST_STEP_SECONDS, LeaseWatch, look_interval, start_of
 from tests.test_log_contract import run_record, search_record, trial
 
 KEY = "0123456789abcdef"
@@ -221,6 +221,15 @@ class TestLeaseWatch:
             now += step
             watch.observe([f"heartbeats/a/{counter}"], now)
             assert not watch.is_dead("a")
+
+
+@given(st.floats(0.1, 20), st.integers(0, 10_000), st.integers(0, 10_000))
+def test_many_trainers_look_less_often_each_but_as_often_together(least: float, some: int, more: int) -> None:
+    few, many = sorted((some, more))
+    assert least <= look_interval(least, few) <= look_interval(least, many) <= LONGEST_STEP_SECONDS
+    assert look_interval(least, 1) == least
+    if least < look_interval(least, few) < LONGEST_STEP_SECONDS:
+        assert look_interval(least, few) / few == pytest.approx(look_interval(0, 1))
 
 
 def test_heartbeats_advance_and_clean_up(tmp_path) -> None:

@@ -23,6 +23,20 @@ def test_budget(options: dict[str, object], budget: tuple[int, float | None]) ->
 
 
 @pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        ("digits", "digits"),
+        ("gs://bucket/voices/", "voices"),
+        ("a folder/some customers.csv", "some-customers.csv"),
+        ("https://host/data.csv?signature=planted", "data.csv"),
+        ("sources/my_source.py:Waves", "my_source.py:Waves"),
+    ],
+)
+def test_data_has_a_short_name_that_tells_no_secret(data: str, name: str) -> None:
+    assert make_config(data=data).data_name == name
+
+
+@pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"trials": 0}, r"--trials: .*greater than or equal to 1 \(got 0\)"),

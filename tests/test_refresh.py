@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
+from flows.refresh import is_at_work
 from msearch_core.trial_log import TrialLog
-from tests.searching import Workplace, check_budget, winners, workplace
+from tests.searching import Workplace, check_budget, claims, finish, results, wait_for, winners, workplace
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster, pytest.mark.timeout(1800)]
 
@@ -65,4 +66,26 @@ def test_new_data_is_searched_from_what_is_known(place: Workplace) -> None:
         assert "rolled back" in place.run("promote", "log", "--rollback")
         assert log.productions()[-1].uid == log.productions()[0].uid
     assert "sound" in place.run("check", "log")
+    place.wait_until_gone()
+
+
+def test_a_refresh_is_seen_at_work_before_its_first_trial(place: Workplace) -> None:
+    write_digits(place.folder / "data.npz", 400)
+    options = {"data": "data.npz", "log": "log", "trials": 1, "steps": 20, "trainers": 1, "keep": 1}
+    (place.folder / "search.json").write_text(json.dumps(options))
+    (place.folder / "refusing.json").write_text(json.dumps({**options, "overlap": "refuse"}))
+    place.run("refresh", "refusing.json")
+    log = TrialLog(str(place.folder / "log"))
+    assert not is_at_work(log)
+
+    write_digits(place.folder / "data.npz", 1000)
+    scoring = place.msearch("refresh", "search.json")
+    wait_for(lambda: log.store.list("heartbeats"), "the refresh beats")
+    assert not [each for each in claims(place.folder / "log") if each["uid"].startswith("0002-")]
+    assert is_at_work(log)
+    finish(scoring)
+    assert log.refreshes()[-1].run == "0002"
+    assert "0002-r00001" in results(place.folder / "log")
+    assert not is_at_work(log), "who ends clears away"
+    assert "nothing new" in place.run("refresh", "refusing.json")
     place.wait_until_gone()

@@ -43,14 +43,16 @@ from msearch_core.training.staging import Stage, stage_of
 from msearch_core.training.stopping import EarlyStopping
 from msearch_core.trial import Trial
 from msearch_core.trial_log import MAX_ATTEMPTS, Claim, Heartbeat, Identity
+from msearch_core.trial_log.leases import look_interval
 from msearch_core.trial_log.patience import patiently
 
 IDLE_SECONDS = 1.0
-"""How long to wait before looking again when all slots are taken."""
+"""How long to wait before looking again when all slots are taken; longer where there are many trainers."""
 FRESH_SECONDS = 0.5
 """A look made so recently serves for the next claim."""
 LOOK_SECONDS = 2.0
-"""How often to look, in mid-trial, whether the run was stopped; on an object store a fifth as often."""
+"""How often to look, in mid-trial, whether the run was stopped; on an object store a fifth as often, and where there
+are many trainers less often too."""
 HOST_TRIES = 3
 """A trial whose training host dies is not to blame, and is begun again so often."""
 
@@ -92,12 +94,15 @@ class Trainer:
         self._watch = Stopwatch()
         self._looked = float("-inf")
         self.artefacts = Artefacts(session.log.store)
-        self.look_seconds = LOOK_SECONDS if session.log.store.is_local else 5 * LOOK_SECONDS
         self.proposer = Proposer(session, self.me, self._too_large, self._takes)
         self.stopping = EarlyStopping(
             self.proposer.board, self.proposer.history, session.search.direction, session.search.settings
         )
         self._behind: str | None = None
+
+    def look_seconds(self) -> float:
+        """How often to look in mid-trial."""
+        return self._interval(LOOK_SECONDS if self.session.log.store.is_local else 5 * LOOK_SECONDS)
 
     def heartbeat(self) -> Heartbeat:
         """The context in which the trainer counts as alive."""
@@ -116,7 +121,7 @@ class Trainer:
             claim = patiently(self.proposer.next, give_up=lambda: self.leaving)
             if claim is None:
                 self._seal()
-                time.sleep(IDLE_SECONDS)
+                self._rest(self._interval(IDLE_SECONDS))
                 continue
             yield claim
 
@@ -244,7 +249,7 @@ class Trainer:
             if self.leaving and not told:
                 job.signal(signal.SIGTERM)
                 told = True
-            if now - looked > self.look_seconds and not told:
+            if now - looked > self.look_seconds() and not told:
                 looked = now
                 self._look()
                 self.leaving = self.leaving or self.proposer.board.trainers == 0
@@ -291,6 +296,15 @@ class Trainer:
         )
         result = ask_child(self.host, "ensemble", asked, output, EnsembleResult)
         return (result or EnsembleResult(status="failed", error=NO_RESULT)).warned(*left_out)
+
+    def _interval(self, least: float) -> float:
+        return look_interval(least, len(self.proposer.board.leases.living()))
+
+    def _rest(self, seconds: float) -> None:
+        """Wait, but not for long once the trainer is to leave."""
+        awake = time.monotonic() + seconds
+        while not self.leaving and (left := awake - time.monotonic()) > 0:
+            time.sleep(min(left, IDLE_SECONDS))
 
     def _look(self) -> None:
         """Look beside a trial, which goes on whatever is amiss with the log: the next claim will tell."""

@@ -19,6 +19,10 @@ from msearch_core.trial_log.store import Store
 
 BEAT_SECONDS = 10.0
 LEASE_SECONDS = 60.0
+LONGEST_STEP_SECONDS = 2 * BEAT_SECONDS
+"""So much silence is counted at most between two looks; who looks less often takes longer to find out who died."""
+APART_SECONDS = 0.05
+"""Seconds from one trainer's look at the log to another's, on average, where many trainers wait or train."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +131,7 @@ class LeaseWatch:
             does not take all the others for dead when it wakes.
     """
 
-    def __init__(self, lease: float = LEASE_SECONDS, longest_step: float = 2 * BEAT_SECONDS) -> None:
+    def __init__(self, lease: float = LEASE_SECONDS, longest_step: float = LONGEST_STEP_SECONDS) -> None:
         self._lease = lease
         self._longest_step = longest_step
         self._last: float | None = None
@@ -170,3 +174,13 @@ def _latest(names: Iterable[str]) -> Mapping[str, int]:
         if counter.isdecimal():
             latest[trainer] = max(int(counter), latest.get(trainer, -1))
     return latest
+
+
+def look_interval(least: float, trainers: int) -> float:
+    """How many seconds a trainer lets pass between looks that it makes while it waits or trains.
+
+    What a look costs grows with the trainers that are seen in it, and each of them looks. So that all together do not
+    cost more than the log can bear, each looks the less often the more there are; the time until *some* trainer sees
+    what is new, such as a trial that was abandoned, stays as it is.
+    """
+    return max(least, min(trainers * APART_SECONDS, LONGEST_STEP_SECONDS))
