@@ -6,9 +6,9 @@
 ``simulate`` replaces training by sleeping; the log, the claims, the heartbeats and the algorithm are the real ones. A
 few processes with a thread a trainer stand for as many machines, so what is measured includes their queueing for the
 cores of this one and is an upper bound. Lost is what a trainer neither sleeps nor waits for the last trials of others:
-from the time when a trial should end to the begin of the next, its row, its look at the log, its proposal and its claim,
-and a look in mid-trial as far as it goes on after the trial's end. The processes' start is left out. Processor time that
-goes into looks beside a trial, for which a real one would have to make room, is told by itself.
+from the time when a trial should end to the begin of the next, its row, its look at the log, its proposal, its claim,
+and a look in mid-trial as far as it goes on after the trial's end. The processes' start is left out. Processor time
+that goes into looks beside a trial, for which a real one would have to make room, is told by itself.
 
 ``real`` runs the same search with different numbers of trainers: trials a minute, the share of their time in which
 trainers have no trial under way, and how much work was done twice.
