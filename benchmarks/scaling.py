@@ -53,7 +53,7 @@ class Account:
     Attributes:
         asleep: seconds in place of training.
         lost: seconds from the time when one sleep should end to the begin of the next.
-        looking: processor seconds in looks at the log during the sleeps.
+        looking: processor seconds in looks at the log, and in compacting it, during the sleeps.
         trials: how many it did.
         waits: the single times lost.
         work: processor seconds in each of them, which is what is left of them on a machine of one's own, but for the
@@ -84,10 +84,12 @@ class Sleeper(Trainer):
         rng = np.random.default_rng(abs(hash(claim.uid)))
         length = self.seconds * (1 + SPREAD * rng.uniform(-1, 1))
         worked = time.thread_time()
+        self._seal()
         while (left := began + length - time.monotonic()) > 0:
             time.sleep(min(left, pause := self.look_seconds()))
             if left > pause:
                 self.proposer.look()
+                self._seal()
         # A look that goes on for longer than the trial holds its trainer up.
         self._awake, self._worked = began + length, time.thread_time()
         self.account.asleep += length

@@ -57,8 +57,8 @@ class Identity:
         if self.machine != _machine():
             return False
         try:
-            gone = psutil.Process(self.pid).status() == psutil.STATUS_ZOMBIE
-            return gone or abs(start_of(self.pid) - self.started) > 1.0
+            state, started = _state_and_start(self.pid)
+            return state == psutil.STATUS_ZOMBIE or abs(started - self.started) > 1.0
         except (psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):  # the last: gone while it was read
             return True
 
@@ -69,10 +69,16 @@ def start_of(pid: int) -> float:
     Raises:
         psutil.NoSuchProcess, FileNotFoundError or ProcessLookupError: there is no such process.
     """
+    return _state_and_start(pid)[1]
+
+
+def _state_and_start(pid: int) -> tuple[str, float]:
     if platform.system() == "Linux":
-        # psutil adds the time of boot, which moves whenever the clock is set.
-        return float(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
-    return float(psutil.Process(pid).create_time())
+        # psutil adds the time of boot, which moves whenever the clock is set, and reads the file several times.
+        state, *numbers = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return psutil.STATUS_ZOMBIE if state == "Z" else state, float(numbers[18])
+    process = psutil.Process(pid)
+    return process.status(), float(process.create_time())
 
 
 @lru_cache(maxsize=1)
