@@ -36,6 +36,8 @@ METHODS = ("msearch", "kerastuner random", "kerastuner hyperband", "optuna tpe",
 STEPS, BATCH_SIZE = 500, 64
 """Of a trial: msearch's defaults."""
 MOST_TRIALS = 10_000
+FINISH_SECONDS = 6.0
+"""So much earlier msearch stops: it takes that long to end the trials under way and to test and store the winner."""
 TOWER, DENSE = 3, 1
 """The peers' images go through up to so many blocks, then become a vector, then go through up to so many more."""
 
@@ -214,7 +216,7 @@ def msearch(options: dict[str, Any], seed: int, deadline: float, folder: str) ->
     """Search as a user does, with a trainer a core."""
     import msearch_core
 
-    minutes, log = (deadline - time.time()) / 60, f"{folder}/log"
+    minutes, log = (deadline - FINISH_SECONDS - time.time()) / 60, f"{folder}/log"
     found = msearch_core.search(
         **options, seed=seed, minutes=minutes, trainers=os.cpu_count(), steps=STEPS, batch_size=BATCH_SIZE, log=log
     )
