@@ -185,6 +185,7 @@ def watch(session: Session, trainers: Trainers, finisher: Finisher, stopping: th
     artifacts = Artifacts(session, logger)
     began = time.monotonic()
     told = False
+    used = patiently(lambda: session.log.minutes_used(session.run), give_up=stopping.is_set)
     patiently(board.look, give_up=stopping.is_set)
     if board.trainers not in (None, trainers.count):
         # That was said of an earlier search of this run; what is asked for now counts.
@@ -194,7 +195,7 @@ def watch(session: Session, trainers: Trainers, finisher: Finisher, stopping: th
         artifacts.update(board)
         if board.is_over or stopping.is_set():
             return board
-        minutes = (time.monotonic() - began) / 60 + session.log.minutes_used(board.record)
+        minutes = used + (time.monotonic() - began) / 60
         if board.record.minutes is not None and minutes >= board.record.minutes and board.stopped is None:
             session.log.stop(board.record, StopRecord(reason=f"{board.record.minutes:g} minutes", minutes=minutes))
         if board.trainers is not None and board.trainers != trainers.count:

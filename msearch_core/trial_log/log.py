@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -92,14 +93,20 @@ class TrialLog:
         return self.store.create(layout.stop_file(record.run, record.extension), stop.to_bytes())
 
     def minutes_used(self, record: RunRecord) -> float:
-        """How long the run had been searched for when its budget was last extended, where time had ended it."""
+        """How long a run has been searched for so far, without the time in which nobody was at it.
+
+        That is until its last budget was ended by time, or as long as any of its trials on record was under way,
+        whichever is longer: a search that was killed leaves no other trace of its time.
+        """
+        frame = self.trials()
+        busy = _minutes_covered(frame[(frame["run"] == record.run) & (frame["kind"] != "rescore")])
         if record.extension == 1:
-            return 0.0
+            return busy
         try:
             stop = StopRecord.read(self.store, layout.stop_file(record.run, record.extension - 1))
         except FileNotFoundError:
-            return 0.0
-        return stop.minutes or 0.0
+            return busy
+        return max(busy, stop.minutes or 0.0)
 
     def board(self, record: RunRecord, columns: Iterable[str] | None = None) -> Board:
         """One run as a trainer sees it."""
@@ -189,3 +196,14 @@ class TrialLog:
         number = len(self.store.list(folder)) + 1
         while not self.store.create(name(number), record.to_bytes()):
             number += 1
+
+
+def _minutes_covered(rows: pd.DataFrame) -> float:
+    """How long at least one of some trials was under way."""
+    spans = rows[["started_at", "finished_at"]].dropna().sort_values("started_at")
+    if spans.empty:
+        return 0.0
+    began = spans["started_at"].to_numpy("datetime64[us]")
+    until = np.maximum.accumulate(spans["finished_at"].to_numpy("datetime64[us]"))
+    gaps = np.maximum(began[1:] - until[:-1], np.timedelta64(0)).sum()
+    return float((until[-1] - began[0] - gaps) / np.timedelta64(1, "m"))
