@@ -1,4 +1,4 @@
-"""Many trainers on one log, training replaced by nothing: does a trial cost the same when the log is long?
+"""Many trainers on one log, training replaced by a table: does a trial cost the same when the log is long?
 
     python -m benchmarks.log_scale --trials 100000 --trainers 64      # some hours on 2 cores
     python -m benchmarks.log_scale --trials 5000 --trainers 16
@@ -21,6 +21,7 @@ import psutil
 
 from benchmarks.log import fill
 from benchmarks.log_faults import FORK, read_plainly, run_record, running, search_record, train_instantly
+from msearch_core.algorithms import ALGORITHMS
 from msearch_core.trial_log import TrialLog
 
 
@@ -30,11 +31,12 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=100_000)
     parser.add_argument("--trainers", type=int, default=64)
     parser.add_argument("--filled", type=int, default=0, help="trials on record before the trainers start")
+    parser.add_argument("--algorithm", choices=sorted(ALGORITHMS), default="coordinate_descent")
     parser.add_argument("--url", help="where to make the log; a temporary folder if not given")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         log = TrialLog(options.url or folder)
-        log.open(search_record())
+        log.open(search_record(options.algorithm))
         log.add_run(run_record(options.trials))
         fill(log, options.filled)
         board = log.board(run_record(options.trials), ("uid", "run"))
