@@ -14,15 +14,30 @@ of a log that was filled before includes that each trainer reads it.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import tempfile
 import time
 
+import numpy as np
 import psutil
 
-from benchmarks.log import fill
+from benchmarks.log import fill, row
 from benchmarks.log_faults import FORK, read_plainly, run_record, running, search_record, train_instantly
 from msearch_core.algorithms import ALGORITHMS
+from msearch_core.loading import load_space
+from msearch_core.trial import Trial
 from msearch_core.trial_log import TrialLog
+
+
+def row_of_table(slot: int) -> Trial:
+    """A row as the trainers make them, of their own space."""
+    space, rng = load_space("tabular").for_input((4,)), np.random.default_rng(slot)
+    return dataclasses.replace(
+        row(slot),
+        objective=float(rng.random()),
+        architecture=space.random_architecture(rng),
+        hyperparameters=space.random_hyperparameters(rng),
+    )
 
 
 def main() -> None:
@@ -38,7 +53,7 @@ def main() -> None:
         log = TrialLog(options.url or folder)
         log.open(search_record(options.algorithm))
         log.add_run(run_record(options.trials))
-        fill(log, options.filled)
+        fill(log, options.filled, row_of_table)
         board = log.board(run_record(options.trials), ("uid", "run"))
         board.look()
         workers = [
