@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import signal
 import tempfile
 import time
 
@@ -30,13 +31,16 @@ from msearch_core.trial_log import TrialLog
 
 
 def row_of_table(slot: int) -> Trial:
-    """A row as the trainers make them, of their own space."""
+    """A row as these trainers make it: of their own space, of a trial without weights."""
     space, rng = load_space("tabular").for_input((4,)), np.random.default_rng(slot)
     return dataclasses.replace(
         row(slot),
         objective=float(rng.random()),
         architecture=space.random_architecture(rng),
         hyperparameters=space.random_hyperparameters(rng),
+        curve=None,
+        weights=None,
+        predictions=None,
     )
 
 
@@ -49,6 +53,7 @@ def main() -> None:
     parser.add_argument("--algorithm", choices=sorted(ALGORITHMS), default="coordinate_descent")
     parser.add_argument("--url", help="where to make the log; a temporary folder if not given")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with tempfile.TemporaryDirectory() as folder:
         log = TrialLog(options.url or folder)
         log.open(search_record(options.algorithm))

@@ -84,7 +84,7 @@ def s3() -> Iterator[str]:
         server.wait()
 
 
-def _insist(request: urllib.request.Request, seconds: float = 30.0) -> None:
+def _insist(request: urllib.request.Request, seconds: float = 60.0) -> None:
     """Ask until the server is up."""
     ends = time.monotonic() + seconds
     while True:

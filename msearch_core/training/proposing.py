@@ -123,7 +123,7 @@ class Proposer:
             return next(free, None)
         place, count = living.index(self.me.trainer), len(living)
         lowest = list(islice(free, min(2 * count, SPREAD)))
-        own = (slot for slot in lowest if slot % count == place)
+        own = (slot for slot in lowest if (slot - 1) % count == place)
         return next(own, lowest[place % len(lowest)] if lowest else None)
 
     def proposals(self, slot: int, rng: np.random.Generator) -> Iterator[Proposal]:
