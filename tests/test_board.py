@@ -130,7 +130,6 @@ def test_a_process_that_died_on_this_machine_is_known_at_once(tmp_path) -> None:
     assert board.abandoned() == []
     child.kill()
     child.wait()
-    board.look()
     assert board.abandoned() == ["0001-000001"]
 
 

@@ -52,7 +52,6 @@ class Board:
         self.claims = Claims(store)
         self.leases = LeaseWatch()
         self._fresh: list[pa.Table] = []
-        self._alive: set[str] = set()
         self._done = 0
         self._lowest_open = 1
 
@@ -107,7 +106,6 @@ class Board:
             if not seen:
                 self._read_record(set(listed["runs"]))
                 self.leases.observe(listed["heartbeats"], now)
-                self._alive.clear()
             self._take_in(
                 [name for folder in results for name in listed[folder]],
                 [name for folder in claims for name in listed[folder]],
@@ -187,12 +185,7 @@ class Board:
         claim = self.claims.latest[uid]
         if claim is None or self.claims.is_released(uid):
             return True
-        owner = claim.identity
-        if owner.trainer not in self._alive:  # asked of the system once a look: it takes as long as to read a claim
-            if owner.known_dead():
-                return True
-            self._alive.add(owner.trainer)
-        return self.leases.is_dead(owner.trainer)
+        return claim.identity.known_dead() or self.leases.is_dead(claim.identity.trainer)
 
     def history(self) -> dict[str, object]:
         """What a proposal made now sees, small enough for its row: chunks, further results, pending uids."""
