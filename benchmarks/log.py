@@ -85,7 +85,7 @@ def row(slot: int) -> Trial:
     )
 
 
-def fill(log: TrialLog, size: int) -> None:
+def fill(log: TrialLog, size: int, row: Callable[[int], Trial] = row) -> None:
     """Leave the log as a search of that many trials does just before it would seal again."""
     unsealed = max(0, min(size // 21, 250) - 1)
     log.store.create(layout.CARRIER, to_parquet(SCHEMA.empty_table()))

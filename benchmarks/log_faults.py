@@ -46,11 +46,11 @@ FORK.set_forkserver_preload(["msearch_core.training.trainer", "gcsfs", "s3fs", "
 READ_OPTIONS: dict[str, dict[str, Any]] = {"gs": {"token": "anon"}}
 
 
-def search_record() -> SearchRecord:
+def search_record(algorithm: str = "random") -> SearchRecord:
     """A search that needs no data."""
     return SearchRecord(
         id="faults", name="faults", space="tabular", space_fingerprint="f", objective="accuracy", direction="max",
-        algorithm="random", seed=0, split_seed=0, task="classification", settings={},
+        algorithm=algorithm, seed=0, split_seed=0, task="classification", settings={},
     )  # fmt: skip
 
 
@@ -212,11 +212,12 @@ def session_without_data(url: str, trials: int) -> Session:
     """Enough of a session to propose with."""
     problem = Problem("vector", (4,), {"kind": "table"}, (Target("y", "classification", ("a", "b")),))
     space = load_space("tabular").for_input((4,))
-    return Session(TrialLog(url), search_record(), run_record(trials), Path(), problem, space)
+    log = TrialLog(url)
+    return Session(log, log.search(), run_record(trials), Path(), problem, space)
 
 
 def train_instantly(url: str, trials: int) -> None:
-    """A trainer whose training takes no time; all else is real."""
+    """A trainer that takes a trial's score from a table, which takes no time; all else is real."""
     session, me = session_without_data(url, trials), Identity.of_this_process()
     proposer = Proposer(session, me)
     with Heartbeat(session.log.store, me.trainer):
@@ -227,7 +228,7 @@ def train_instantly(url: str, trials: int) -> None:
             if claim is None:
                 time.sleep(0.05)
             else:
-                score = random.Random(claim.uid).random()
+                score = random.Random(claim.key).random()
                 result = TrialResult(status="completed", objective=score, steps=1)
                 session.log.append(make_row(session, claim, me, result), proposer.board)
             proposer.look()

@@ -1,4 +1,4 @@
-"""Many trainers on one log, training replaced by nothing: does a trial cost the same when the log is long?
+"""Many trainers on one log, training replaced by a table: does a trial cost the same when the log is long?
 
     python -m benchmarks.log_scale --trials 100000 --trainers 64      # some hours on 2 cores
     python -m benchmarks.log_scale --trials 5000 --trainers 16
@@ -14,14 +14,34 @@ of a log that was filled before includes that each trainer reads it.
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import signal
 import tempfile
 import time
 
+import numpy as np
 import psutil
 
-from benchmarks.log import fill
+from benchmarks.log import fill, row
 from benchmarks.log_faults import FORK, read_plainly, run_record, running, search_record, train_instantly
+from msearch_core.algorithms import ALGORITHMS
+from msearch_core.loading import load_space
+from msearch_core.trial import Trial
 from msearch_core.trial_log import TrialLog
+
+
+def row_of_table(slot: int) -> Trial:
+    """A row as these trainers make it: of their own space, of a trial without weights."""
+    space, rng = load_space("tabular").for_input((4,)), np.random.default_rng(slot)
+    return dataclasses.replace(
+        row(slot),
+        objective=float(rng.random()),
+        architecture=space.random_architecture(rng),
+        hyperparameters=space.random_hyperparameters(rng),
+        curve=None,
+        weights=None,
+        predictions=None,
+    )
 
 
 def main() -> None:
@@ -30,13 +50,15 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=100_000)
     parser.add_argument("--trainers", type=int, default=64)
     parser.add_argument("--filled", type=int, default=0, help="trials on record before the trainers start")
+    parser.add_argument("--algorithm", choices=sorted(ALGORITHMS), default="coordinate_descent")
     parser.add_argument("--url", help="where to make the log; a temporary folder if not given")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with tempfile.TemporaryDirectory() as folder:
         log = TrialLog(options.url or folder)
-        log.open(search_record())
+        log.open(search_record(options.algorithm))
         log.add_run(run_record(options.trials))
-        fill(log, options.filled)
+        fill(log, options.filled, row_of_table)
         board = log.board(run_record(options.trials), ("uid", "run"))
         board.look()
         workers = [

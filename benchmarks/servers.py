@@ -14,6 +14,16 @@ from contextlib import contextmanager
 # Set before gcsfs is imported: its experimental code path asks a server that no emulator speaks for.
 os.environ["GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT"] = "false"
 
+# One thread behind a server that keeps connections: moto's own opens one, and starts a thread, for each request, which
+# costs as much as the request, and two threads of it can both find a name free.
+MOTO = """
+import sys, uvicorn
+from moto.server import create_backend_app
+from uvicorn.middleware.wsgi import WSGIMiddleware
+application = WSGIMiddleware(create_backend_app("s3"), workers=1)
+uvicorn.run(application, host="127.0.0.1", port=int(sys.argv[1]), log_level="error")
+"""
+
 
 def free_port() -> int:
     """A port that nobody listens on."""
@@ -62,7 +72,7 @@ def gcs() -> Iterator[str]:
 def s3() -> Iterator[str]:
     """A bucket on moto's server."""
     url = f"http://127.0.0.1:{(port := free_port())}"
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    command = [sys.executable, "-c", MOTO, str(port)]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         _insist(urllib.request.Request(f"{url}/bucket", method="PUT"))
@@ -74,7 +84,7 @@ def s3() -> Iterator[str]:
         server.wait()
 
 
-def _insist(request: urllib.request.Request, seconds: float = 30.0) -> None:
+def _insist(request: urllib.request.Request, seconds: float = 60.0) -> None:
     """Ask until the server is up."""
     ends = time.monotonic() + seconds
     while True:

@@ -7,6 +7,7 @@ import os
 import pkgutil
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,8 +18,8 @@ from msearch_core.algorithms import ALGORITHMS, algorithm, check_options, coordi
 from msearch_core.algorithms.history import COLUMNS, Outcome, best, outcomes, pareto_front, ranked_by_front
 from msearch_core.algorithms.mutation import neighbours
 from msearch_core.errors import UserError
-from msearch_core.space import IMAGE, SEQUENCE, Proposal, SearchSpace
-from msearch_core.trial import Trial, to_table
+from msearch_core.space import IMAGE, SEQUENCE, Proposal, SearchSpace, Value
+from msearch_core.trial import Trial, dumps, to_table
 from tests import landscapes
 from tests.landscapes import SPACES
 
@@ -297,6 +298,12 @@ class TestCoordinateDescent:
                 assert proposal.architecture not in tried
 
 
+CHOICES: list[dict[str, Value]] = [
+    {"a": 1, "b": "x"}, {"a": 1.0, "b": "x"}, {"a": True, "b": "x"}, {"a": 0.5}, {"b": "y", "a": 0}, {"a": False}, {},
+]  # fmt: skip
+"""Some are equal to Python but not the same choice."""
+
+
 class TestHistory:
     def row(self, slot: int, **fields: object) -> Trial:
         defaults: dict[str, object] = {
@@ -324,6 +331,19 @@ class TestHistory:
         rows = [self.row(slot, metrics={"log_loss": loss}) for slot, loss in ((1, 0.3), (2, 0.2), (3, 0.2))]
         found = outcomes(to_table(rows), "0001")
         assert [outcome.uid[-1] for outcome in best(found, 3)] == ["2", "3", "1"]
+
+    @given(st.lists(st.sampled_from(CHOICES), min_size=1, max_size=30))
+    def test_choices_are_kept_once_and_as_they_were(self, chosen: list[dict[str, Value]]) -> None:
+        rows = [self.row(slot, hyperparameters=each) for slot, each in enumerate(chosen, 1)]
+        tables = [to_table([row]) for row in rows]  # as trainers read them, file by file
+        found = outcomes(pa.concat_tables(tables), "0001")
+        assert [outcome.uid for outcome in found] == [row.uid for row in rows]
+        for outcome, each in zip(found, chosen, strict=True):
+            assert outcome.hyperparameters == each
+            assert [type(value) for value in outcome.hyperparameters.values()] == [
+                type(each[name]) for name in sorted(each)
+            ]
+        assert len({id(outcome.hyperparameters) for outcome in found}) == len({dumps(each) for each in chosen})
 
     def test_a_row_says_what_the_model_costs(self) -> None:
         costs = {"parameters": 10, "flops": 20, "latency_ms": 0.5, "model_bytes": 40}

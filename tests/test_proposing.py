@@ -93,6 +93,38 @@ def test_living_trainers_begin_with_slots_of_their_own(session: Session) -> None
     assert claim.uid == "0001-000004"
 
 
+@pytest.mark.parametrize("ahead", [1, 2, 3])
+def test_what_others_did_since_a_trainer_looked_costs_it_no_race(session: Session, ahead: int) -> None:
+    log = session.log.store
+    for name in "abc":
+        log.create(layout.heartbeat_file(f"{name}-1-abc", 0), b"")
+    fast, late = proposer(session, "a"), proposer(session, "b")
+    for _ in range(ahead):
+        claim = fast.next()
+        assert claim
+        finish(session, claim)
+        fast.look()
+    claim = late.next()
+    assert claim
+    assert len(log.list("claims/keys")) == ahead + 1  # none was marked for a slot that was lost
+    assert (claim.uid, claim.history["results"], claim.history["chunks"]) == ("0001-000002", [], 0)
+
+
+def test_a_trainer_that_lost_a_race_looks_before_it_tries_again(session: Session) -> None:
+    fast, late = proposer(session, "a"), proposer(session, "b")  # neither is seen to beat, so both begin at the lowest
+    for _ in range(5):
+        claim = fast.next()
+        assert claim
+        finish(session, claim)
+        fast.look()
+    claim = late.next()
+    assert claim
+    assert claim.uid == "0001-000006"
+    # It lost one race, not five: that for the first slot, for which both had the same suggestion.
+    assert len(session.log.store.list("claims/keys")) == 5 + 1
+    assert claim.history["chunks"] + len(claim.history["results"]) == 5  # and says what it knew when it proposed
+
+
 def test_constraints_are_redrawn(session: Session) -> None:
     small = proposer(session, refusal=lambda proposal: "too deep" if len(proposal.architecture) > 1 else None)
     claims = []

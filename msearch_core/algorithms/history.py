@@ -7,6 +7,7 @@ import json
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from sys import intern
 from typing import Any, Literal, get_args
 
@@ -32,6 +33,9 @@ COSTS: tuple[Cost, ...] = get_args(Cost)
 
 BATCH = 1000
 """So many rows are Python objects at a time while a long log is read: they take several times what is kept of them."""
+SHARED = 4096
+"""How many mappings of hyperparameters are remembered, for the children that have those of their parents."""
+NONE: Mapping[str, float] = {}
 RANKED = 1000
 """How many trials are ranked where a cost counts beside the score."""
 
@@ -96,38 +100,52 @@ def outcomes(table: pa.Table, run: str) -> list[Outcome]:
     """
     return [
         _outcome(row)
-        for batch in table.select(list(COLUMNS)).to_batches(max_chunksize=BATCH)
+        for batch in table.select(list(COLUMNS)).combine_chunks().to_batches(max_chunksize=BATCH)
         for row in batch.to_pylist()
         if row["run"] == run and (row["architecture"] or row["kind"] == "ensemble")
     ]
 
 
 def _outcome(row: Mapping[str, Any]) -> Outcome:
+    """What is kept of a row. Each name is in memory once, not once a trial: a history may be long."""
     sign = -1.0 if row["direction"] == "min" else 1.0
     usable = row["objective"] is not None and row["status"] in ("completed", "stopped")
     metrics = json.loads(row["metrics"] or "{}")
     made_of = json.loads(row["mutation"] or "{}") if row["kind"] == "ensemble" else {}
     loss = next((metrics[name] for name in LOSSES if metrics.get(name) is not None), float("inf"))
     return Outcome(
-        uid=row["uid"],
+        uid=intern(row["uid"]),
         score=sign * row["objective"] if usable else None,
         tie_break=-loss,
-        architecture=tuple(map(intern, row["architecture"] or ())),  # a name is in memory once, not once a trial
-        hyperparameters=json.loads(row["hyperparameters"] or "{}"),
+        architecture=tuple(map(intern, row["architecture"] or ())),
+        hyperparameters=_hyperparameters(row["hyperparameters"] or "{}"),
         weights=row["weights"],
         cumulative_steps=row["cumulative_steps"] or row["steps"] or 0,
         **{cost: row[cost] for cost in COSTS},
         kind=intern(row["kind"]),
         predictions=row["predictions"],
         curve=tuple(row["curve"] or ()),
-        members=made_of.get("members", {}),
+        members=made_of.get("members", NONE),
         adds=made_of.get("adds", "outputs"),
-        parents=tuple(row["parents"] or ()),
+        parents=tuple(map(intern, row["parents"] or ())),
         rung=row["rung"] if row["status"] == "completed" else None,
         teacher=row["teacher"],
         seed=row["seed"],
         batch_size=row["batch_size"],
     )
+
+
+@lru_cache(maxsize=SHARED)
+def _hyperparameters(text: str) -> Mapping[str, Value]:
+    """One mapping for all trials that have these, with its names and words in memory once, not once a trial."""
+    found: dict[str, Value] = json.loads(text)
+    return {intern(name): _shared(value) for name, value in found.items()}
+
+
+@lru_cache(maxsize=SHARED, typed=True)
+def _shared(value: Value) -> Value:
+    """The same object for the same choice, of which there are few."""
+    return value
 
 
 def best(history: Iterable[Outcome], count: int) -> list[Outcome]:

@@ -21,8 +21,8 @@ from msearch_core.trial_log import Board, Claim, Identity, take_key
 from msearch_core.trial_log.layout import parse_uid
 
 MAX_REDRAWS = 50
-SPREAD = 50
-"""Over at most so many free slots do trainers spread their first choices."""
+SPREAD = 200
+"""Over at most so many free slots do trainers spread their choices."""
 
 Refusal = Callable[[Proposal], str | None]
 """Says why a proposal breaks a constraint that is known before training, or ``None``."""
@@ -87,31 +87,44 @@ class Proposer:
 
     def next(self) -> Claim | None:
         """Claim the next trial, or return ``None`` if there is none to be had at the moment."""
-        if self.board.stopped is not None:
-            return None
-        self._take_in()  # what this trainer has put on record since it looked; the claim says that it was seen
+        lost: set[int] = set()
+        while self.board.stopped is None:
+            self._take_in()  # what this trainer has put on record since it looked; the claim says that it was seen
+            if claim := self._begun():
+                return claim
+            slot = self._free(lost)
+            if slot is None:
+                return None
+            if (claim := self._claim(slot)) or self._left_to_others:
+                return claim
+            # Another trainer was faster. It may have been one of many: what they have taken meanwhile is cheaper to
+            # look up than to find out slot by slot.
+            lost.add(slot)
+            self.look()
+        return None
+
+    def _begun(self) -> Claim | None:
+        """A trial that was claimed before and is this trainer's to do now."""
         for claim in self.board.pending():
             if claim.identity.trainer == self.me.trainer:
                 # The reply to an earlier claim was lost on the way: the trial is this trainer's own.
                 return claim
-        for uid in self.board.abandoned():
-            if taken := self._take_over(uid):
-                return taken
-        for slot in self._free():
-            if made := self._claim(slot):
-                return made
-            if self._left_to_others:
-                return None
-        return None
+        return next(filter(None, map(self._take_over, self.board.abandoned())), None)
 
-    def _free(self) -> Iterator[int]:
-        """The free slots. Each living trainer begins with another one, so that few of them lose a race."""
-        living, free = self.board.leases.living(), self.board.free()
-        lowest = list(islice(free, min(max(1, len(living)), SPREAD)))
-        if lowest:
-            begin = living.index(self.me.trainer) % len(lowest) if self.me.trainer in living else 0
-            yield from [*lowest[begin:], *lowest[:begin]]
-        yield from free
+    def _free(self, lost: Collection[int]) -> int | None:
+        """A free slot but for those ``lost``: the lowest of this trainer's own.
+
+        Slots are shared out among the living by number, so that trainers hardly race, although what each has seen is of
+        another moment. One that is ahead of the others and finds none of its own nearby takes one of theirs.
+        """
+        living = self.board.leases.living()
+        free = (slot for slot in self.board.free() if slot not in lost)
+        if self.me.trainer not in living:
+            return next(free, None)
+        place, count = living.index(self.me.trainer), len(living)
+        lowest = list(islice(free, min(2 * count, SPREAD)))
+        own = (slot for slot in lowest if (slot - 1) % count == place)
+        return next(own, lowest[place % len(lowest)] if lowest else None)
 
     def proposals(self, slot: int, rng: np.random.Generator) -> Iterator[Proposal]:
         """What to try in a slot: one proposal after another, should the first ones be refused.

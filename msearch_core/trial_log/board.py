@@ -17,7 +17,7 @@ from msearch_core.trial_log.records import RunRecord, StopRecord, TrainersRecord
 from msearch_core.trial_log.store import Store
 
 MAX_ATTEMPTS = 3
-SLOTS_AHEAD = 100
+SLOTS_AHEAD = 250
 """How far beyond the first free slot others may have claimed one that was not seen yet."""
 
 
@@ -52,7 +52,7 @@ class Board:
         self.claims = Claims(store)
         self.leases = LeaseWatch()
         self._fresh: list[pa.Table] = []
-        self._done: set[int] = set()
+        self._done = 0
         self._lowest_open = 1
 
     @property
@@ -63,7 +63,7 @@ class Board:
     @property
     def done(self) -> int:
         """How many slots have a readable result."""
-        return len(self._done)
+        return self._done
 
     @property
     def is_complete(self) -> bool:
@@ -145,13 +145,12 @@ class Board:
         fresh = self.reader.take()
         self._fresh.append(fresh)
         for uid in (layout.parse_uid(str(name)) for name in fresh.column("uid").to_pylist()):
-            if uid.run == self.run and not uid.rescore:
-                self._done.add(uid.number)
+            self._done += uid.run == self.run and not uid.rescore
         while not self._is_open(self._lowest_open) and self._lowest_open <= self.slots:
             self._lowest_open += 1
 
     def _is_open(self, slot: int) -> bool:
-        return slot not in self._done and self.uid(slot) not in self.reader.void
+        return not self.reader.has(self.uid(slot))
 
     def _open_slots(self) -> Iterator[int]:
         return filter(self._is_open, range(self._lowest_open, self.slots + 1))

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from sys import intern
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from msearch_core.errors import UserError
 from msearch_core.trial import SCHEMA, SCHEMA_VERSION, UndecodableError, from_parquet
 from msearch_core.trial_log import layout
 from msearch_core.trial_log.store import Store
 
-THREADS = 4
-MANY = 200
+THREADS = min(4, os.cpu_count() or 1)  # more than there are cores only wait for each other
+MANY = 100
 """From so many files on, a pool of threads decodes them; for fewer it costs more than it saves."""
 
 
@@ -93,7 +94,7 @@ class Reader:
 
     def add(self, table: pa.Table) -> None:
         """Take in a result that the caller has just published, as if it had been read back."""
-        uid = table.column("uid")[0].as_py()
+        uid = intern(str(table.column("uid")[0].as_py()))
         if uid not in self.known:
             self.known.add(uid)
             self.unsealed[uid] = table
@@ -106,8 +107,8 @@ class Reader:
         self.chunks = number
 
     def _keep(self, table: pa.Table) -> None:
-        version = pc.max(table.column("schema_version")).as_py()
-        self.newer = self.newer or (version or 0) > SCHEMA_VERSION
+        versions = table.column("schema_version").to_pylist()  # on one row a third of the time of Arrow's own maximum
+        self.newer = self.newer or max(filter(None, versions), default=0) > SCHEMA_VERSION
         self._fresh.append(table if table.column_names == self.columns else table.select(self.columns))
 
     def _read_chunks(self, names: Iterable[str]) -> None:
@@ -122,7 +123,7 @@ class Reader:
         for number, table in zip(new, tables, strict=True):
             if table is None:
                 raise CorruptChunkError(self.store.url, layout.chunk_file(number), "cannot be decoded")
-            uids: list[str] = [str(uid) for uid in table.column("uid").to_pylist()]
+            uids: list[str] = [intern(str(uid)) for uid in table.column("uid").to_pylist()]
             self.note_chunk(number, uids)
             if not self.known.isdisjoint(uids):
                 # Rows that were already seen as results are not handed out again.

@@ -22,6 +22,8 @@ from msearch_core.errors import UserError
 
 NO_HARD_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
 NO_EXCLUSIVE_RENAME = {errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS}
+# s3fs asks for an object's size before it reads it, unless it is to read it in one piece: a second round trip a read.
+ONE_PIECE = {"max_concurrency": 1}
 
 
 class Store(abc.ABC):
@@ -310,8 +312,9 @@ def open_store(url: str) -> Store:
     Raises:
         UserError: the protocol is unknown or its package is not installed.
     """
+    options = ONE_PIECE if url.startswith(("s3://", "s3a://")) else {}
     try:
-        fs, root = fsspec.core.url_to_fs(url, use_listings_cache=False)
+        fs, root = fsspec.core.url_to_fs(url, use_listings_cache=False, **options)
     except (ValueError, ImportError) as error:
         raise UserError(
             f"cannot open {url!r}: {error}; expected a local path or a URL such as gs://bucket/log"
