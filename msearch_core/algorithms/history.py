@@ -98,9 +98,11 @@ def outcomes(table: pa.Table, run: str) -> list[Outcome]:
         table: rows with at least the columns ``COLUMNS``.
         run: scores of other runs were made on other data and cannot be compared.
     """
+    wanted = table.select(list(COLUMNS))
+    batches = (wanted.slice(start, BATCH).combine_chunks() for start in range(0, len(wanted), BATCH))
     return [
         _outcome(row)
-        for batch in table.select(list(COLUMNS)).combine_chunks().to_batches(max_chunksize=BATCH)
+        for batch in batches
         for row in batch.to_pylist()
         if row["run"] == run and (row["architecture"] or row["kind"] == "ensemble")
     ]
