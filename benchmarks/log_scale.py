@@ -18,6 +18,7 @@ import dataclasses
 import signal
 import tempfile
 import time
+from functools import lru_cache
 
 import numpy as np
 import psutil
@@ -26,13 +27,20 @@ from benchmarks.log import fill, row
 from benchmarks.log_faults import FORK, read_plainly, run_record, running, search_record, train_instantly
 from msearch_core.algorithms import ALGORITHMS
 from msearch_core.loading import load_space
+from msearch_core.space import SearchSpace
 from msearch_core.trial import Trial
 from msearch_core.trial_log import TrialLog
 
 
+@lru_cache(maxsize=1)
+def table_space() -> SearchSpace:
+    """What is searched."""
+    return load_space("tabular").for_input((4,))
+
+
 def row_of_table(slot: int) -> Trial:
     """A row as these trainers make it: of their own space, of a trial without weights."""
-    space, rng = load_space("tabular").for_input((4,)), np.random.default_rng(slot)
+    space, rng = table_space(), np.random.default_rng(slot)
     return dataclasses.replace(
         row(slot),
         objective=float(rng.random()),
