@@ -15,6 +15,7 @@ import numpy as np
 
 from msearch_core.algorithms import ALGORITHMS
 from msearch_core.algorithms.history import Outcome, pareto_front, ranked_by_front
+from msearch_core.algorithms.ranked import RankedHistory
 from msearch_core.loading import load_space
 from msearch_core.space import Proposal, SearchSpace
 
@@ -59,7 +60,7 @@ def main() -> None:
     parser.add_argument("--trials", type=int, nargs="+", default=[100, 10_000, 100_000])
     arguments = parser.parse_args()
     space = load_space(arguments.space).for_input((32, 32, 3))
-    histories = {count: history_of(space, count) for count in arguments.trials}
+    histories = {count: RankedHistory(history_of(space, count)) for count in arguments.trials}  # as trainers have them
     print(f"{'milliseconds a proposal after':32}" + "".join(f"{count:>12,}" for count in histories))
     for name in ALGORITHMS:
         measured = [milliseconds(name, history, space) for history in histories.values()]
