@@ -15,10 +15,11 @@ CANCELLED = "msearch: runs that do not end when cancelled are cancelled"
 TAG = "msearch"
 """Every deployment of msearch has it, and so every run of one."""
 HEARTBEAT = "prefect.flow-run.heartbeat"
-CANCELLING = "prefect.flow-run.Cancelling"
 ENDS = {f"prefect.flow-run.{state}" for state in ("Completed", "Failed", "Cancelled", "Crashed")}
 SILENCE_SECONDS = 90
 """Three heartbeats; see prefect.yaml."""
+LATER_SECONDS = 120
+"""When the first automation has surely had its turn."""
 
 
 def crash_detection() -> AutomationCore:
@@ -26,21 +27,24 @@ def crash_detection() -> AutomationCore:
     return AutomationCore(
         name=CRASHED,
         description=f"A run of msearch that has sent no heartbeat for {SILENCE_SECONDS} s is on a machine that died.",
-        trigger=_missed(HEARTBEAT, {HEARTBEAT, *ENDS}),
+        trigger=_missed_heartbeats(SILENCE_SECONDS),
         actions=[_change(StateType.CRASHED, f"no heartbeat for {SILENCE_SECONDS} s: its machine is gone")],
     )
 
 
 def end_of_cancelling() -> AutomationCore:
-    """Mark a run as cancelled that was told to end and does not: its machine is gone.
+    """Mark a run as cancelled whose heartbeats stopped too, where it was told to end before that was noticed.
 
-    Prefect lets a run that is being cancelled become nothing else, so the other automation has no effect on it.
+    Prefect lets a run that is being cancelled become nothing else, so the other automation has no effect on it, and
+    this one has none where the other one had. It counts heartbeats rather than the time since the run was told to end:
+    Prefect holds back the events of a run's states for a quarter of an hour when its server was restarted in between.
     """
     return AutomationCore(
         name=CANCELLED,
-        description=f"A run of msearch that was cancelled {SILENCE_SECONDS} s ago and has not ended: its machine died.",
-        trigger=_missed(CANCELLING, ENDS),
-        actions=[_change(StateType.CANCELLED, f"no end for {SILENCE_SECONDS} s: its machine is gone")],
+        description=f"A cancelled run of msearch that has sent no heartbeat for {LATER_SECONDS} s is on a machine that "
+        "died.",
+        trigger=_missed_heartbeats(LATER_SECONDS),
+        actions=[_change(StateType.CANCELLED, f"no heartbeat for {LATER_SECONDS} s: its machine is gone")],
     )
 
 
@@ -60,11 +64,11 @@ def _install(client: SyncPrefectClient, wanted: AutomationCore) -> bool:
     return not found
 
 
-def _missed(after: str, expected: set[str]) -> EventTrigger:
-    """Fires for a run of msearch when none of the expected events follows one in time."""
+def _missed_heartbeats(seconds: float) -> EventTrigger:
+    """Fires for a run of msearch when neither another heartbeat nor its end follows one in time."""
     return EventTrigger(
-        after={after},
-        expect=expected,
+        after={HEARTBEAT},
+        expect={HEARTBEAT, *ENDS},
         match=ResourceSpecification({"prefect.resource.id": ["prefect.flow-run.*"]}),
         match_related=ResourceSpecification(
             {"prefect.resource.role": ["tag"], "prefect.resource.id": [f"prefect.tag.{TAG}"]}
@@ -72,7 +76,7 @@ def _missed(after: str, expected: set[str]) -> EventTrigger:
         for_each={"prefect.resource.id"},
         posture=Posture.Proactive,
         threshold=1,
-        within=timedelta(seconds=SILENCE_SECONDS),
+        within=timedelta(seconds=seconds),
     )
 
 

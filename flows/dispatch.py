@@ -270,6 +270,7 @@ class PoolTrainers:
                 created = await arun_deployment(
                     place.deployment,
                     parameters={"parameters": {**place.parameters, **own}},
+                    flow_run_name=f"trainer-{self._parameters.run}",  # until it begins and can tell where
                     timeout=0,
                     tags=TagsContext.get().current_tags,
                     as_subflow=True,

@@ -242,8 +242,9 @@ class Artifacts:
         self._found: list[Outcome] = []
         self._shown = float("-inf")
         self._key = artifact_key(session)
+        self._leader: str | None = None
         self._progress: UUID | None = None
-        self._leaderboard: list[dict[str, Any]] | None = None
+        self._leaderboard: list[dict[str, Any]] = []
 
     def update(self, board: Board) -> None:
         """Bring them up to date if that was a while ago, or if the run is over."""
@@ -252,10 +253,22 @@ class Artifacts:
         if now - self._shown < ARTIFACT_SECONDS and not board.is_over:
             return
         self._shown = now
+        self._tell(board)
         try:
             self._publish(min(100.0, 100.0 * board.done / board.record.trials))
         except Exception as error:
             self._logger.warning("Prefect does not take the artifacts: %s", one_line(error))
+
+    def _tell(self, board: Board) -> None:
+        leader = self._found[0] if self._found else None
+        if leader is None or leader.uid == self._leader:
+            return
+        self._leader = leader.uid
+        self._logger.info(
+            "%d of %d trials on record; the best so far is %s: %s %.4f, %s",
+            *(board.done, board.record.trials, leader.uid, self._session.search.objective, leader.score),
+            described(leader.architecture, leader.members),
+        )
 
     def _publish(self, percent: float) -> None:
         if self._progress is None:
