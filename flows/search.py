@@ -37,7 +37,7 @@ from flows.recording import END_SECONDS as API_SECONDS
 from flows.recording import shown, tag_own_run
 from flows.reporting import publish_report
 from flows.trainer import search_tags
-from msearch_core.algorithms.history import COLUMNS, Outcome, best, outcomes
+from msearch_core.algorithms.history import COLUMNS, Outcome, as_recorded, best, outcomes
 from msearch_core.config import SearchConfig
 from msearch_core.errors import UserError
 from msearch_core.proposal import described
@@ -266,9 +266,12 @@ class Artifacts:
         self._leader = leader.uid
         self._logger.info(
             "%d of %d trials on record; the best so far is %s: %s %.4f, %s",
-            *(board.done, board.record.trials, leader.uid, self._session.search.objective, leader.score),
+            *(board.done, board.record.trials, leader.uid, self._session.search.objective, self._objective(leader)),
             described(leader.architecture, leader.members),
         )
+
+    def _objective(self, trial: Outcome) -> float | None:
+        return None if trial.score is None else as_recorded(trial.score, self._session.search.direction)
 
     def _publish(self, percent: float) -> None:
         if self._progress is None:
@@ -278,7 +281,7 @@ class Artifacts:
         rows = [
             {
                 "trial": each.uid,
-                "score": each.score,
+                "score": self._objective(each),
                 "parameters": each.parameters,
                 "blocks": described(each.architecture, each.members),
             }

@@ -13,7 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from msearch_core.algorithms.history import Outcome, best, outcomes
+from msearch_core.algorithms.history import Outcome, as_recorded, best, outcomes
 from msearch_core.proposal import described, described_proposal
 from msearch_core.trial import Trial
 from msearch_core.trial_log import Board, SearchRecord, TrialLog, WinnerRecord
@@ -56,7 +56,7 @@ class Progress:
         """A trial's objective as it stands in its row."""
         if outcome.score is None:
             return "no score"
-        return f"{self.search.objective} {abs(outcome.score) if self.search.direction == 'min' else outcome.score:.4f}"
+        return f"{self.search.objective} {as_recorded(outcome.score, self.search.direction):.4f}"
 
     @property
     def remaining_seconds(self) -> float | None:

@@ -15,7 +15,7 @@ from scipy.stats import wilcoxon
 
 import search_spaces
 from msearch_core.algorithms import ALGORITHMS, algorithm, check_options, coordinate_descent, default_options
-from msearch_core.algorithms.history import COLUMNS, Outcome, best, outcomes, pareto_front, ranked_by_front
+from msearch_core.algorithms.history import COLUMNS, Outcome, as_recorded, best, outcomes, pareto_front, ranked_by_front
 from msearch_core.algorithms.mutation import neighbours
 from msearch_core.errors import UserError
 from msearch_core.space import IMAGE, SEQUENCE, Proposal, SearchSpace, Value
@@ -344,6 +344,13 @@ class TestHistory:
                 type(each[name]) for name in sorted(each)
             ]
         assert len({id(outcome.hyperparameters) for outcome in found}) == len({dumps(each) for each in chosen})
+
+    @pytest.mark.parametrize("direction", ["min", "max"])
+    @pytest.mark.parametrize("objective", [-0.5, 0.0, 0.25])
+    def test_a_score_goes_back_to_the_objective_of_its_row(self, direction: str, objective: float) -> None:
+        (found,) = outcomes(to_table([self.row(1, direction=direction, objective=objective)]), "0001")
+        assert found.score is not None
+        assert as_recorded(found.score, direction) == objective
 
     def test_a_row_says_what_the_model_costs(self) -> None:
         costs = {"parameters": 10, "flops": 20, "latency_ms": 0.5, "model_bytes": 40}

@@ -150,6 +150,11 @@ def _shared(value: Value) -> Value:
     return value
 
 
+def as_recorded(score: float, direction: str) -> float:
+    """The objective as a trial's row has it, from the score of its outcome, of which more is always better."""
+    return 0.0 - score if direction == "min" else score
+
+
 def best(history: Iterable[Outcome], count: int) -> list[Outcome]:
     """The best trials that have a score, best first; of equals, the earlier in the history."""
     if isinstance(history, RankedHistory):
