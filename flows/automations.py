@@ -35,9 +35,10 @@ def crash_detection() -> AutomationCore:
 def end_of_cancelling() -> AutomationCore:
     """Mark a run as cancelled whose heartbeats stopped too, where it was told to end before that was noticed.
 
-    Prefect lets a run that is being cancelled become nothing else, so the other automation has no effect on it, and
-    this one has none where the other one had. It counts heartbeats rather than the time since the run was told to end:
-    Prefect holds back the events of a run's states for a quarter of an hour when its server was restarted in between.
+    Prefect lets a run that is being cancelled become nothing else, so the other automation has no effect on it.
+    This one counts heartbeats rather than the time since the run was told to end: Prefect holds back the events of
+    a run's states for a quarter of an hour when its server was restarted in between. For the same reason it then
+    does not see that a run was called crashed before, and calls it cancelled; it has ended in any case.
     """
     return AutomationCore(
         name=CANCELLED,
