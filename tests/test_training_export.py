@@ -18,26 +18,33 @@ import fsspec
 import numpy as np
 import pandas as pd
 import pytest
+import tensorflow as tf
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
+from msearch_core.blocks.convolution1d import residual_conv1d
 from msearch_core.config import make_config
 from msearch_core.data.columns import to_days
 from msearch_core.data.preprocessing import encode as encode_for_training
 from msearch_core.data.preprocessing import learn, width
-from msearch_core.data.problem import Problem, Target
+from msearch_core.data.problem import Problem, Target, fitted_space
 from msearch_core.data.sequences import Sequences
 from msearch_core.errors import UserError
 from msearch_core.export import FORMATS, export
 from msearch_core.exporting.about import about
 from msearch_core.exporting.bundle import encode
 from msearch_core.session import Session, join
+from msearch_core.space import SEQUENCE, SearchSpace
 from msearch_core.training.client import TrainingHost
+from msearch_core.training.export_formats import write_tflite
 from msearch_core.training.finishing import name_winner
+from msearch_core.training.loop import make_predict
 from msearch_core.training.trainer import Trainer
 from msearch_core.trial_log import WinnerRecord
+from tests import training_data
 from tests.test_cli import msearch
+from tests.training_runs import build
 
 ENSEMBLE = "0001-000004"
 ALONE = f"""
@@ -190,6 +197,23 @@ def test_sequences_that_end_early_with_a_label_for_each_step(host: TrainingHost,
     made = export(session.log, None, ["tflite", "onnx"], str(tmp_path / "out"), host)
     assert made.scores == {each: pytest.approx(row["objective"], abs=1e-3) for each in ("tflite", "onnx")}
     assert "accuracy, test | 0.5000" in (tmp_path / "out/README.md").read_text()
+
+
+def test_one_number_a_step_and_a_residual_block_become_tflite(tmp_path: Path) -> None:
+    """Keras takes a batch of one such sequence for a bias when it is added to something."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(30, 12, 1)).astype(np.float32)
+    y = {"sum": np.cumsum(x[:, :, 0], axis=1)}
+    data = training_data.prepared(x, y, Target("sum", "regression", per_step=True))
+    block = residual_conv1d(filters=8, kernel=3, dilation=1)
+    space = SearchSpace("residual", (block,), {}, input=SEQUENCE, output=SEQUENCE)
+    tower = build(data, fitted_space(space, data.problem), (block.name,))
+    write_tflite(data.problem, tower, tmp_path / "model.tflite")
+    interpreter = tf.lite.Interpreter(str(tmp_path / "model.tflite"))
+    serve = interpreter.get_signature_runner()
+    expected = make_predict(tower, data.problem, np.float32)(x)["sum"]
+    for sequence, each in zip(x, expected, strict=True):
+        np.testing.assert_allclose(serve(numbers=sequence[np.newaxis])["value"][0], each, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.usefixtures("cached")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,9 @@ def write_tflite(problem: Problem, tower: Any, path: Path) -> None:
     module.kept = [variable.value for variable in model.variables]
     module.serve = _function(model, 1)
     with tempfile.TemporaryDirectory() as folder:
-        tf.saved_model.save(module, folder, signatures=module.serve.get_concrete_function())
+        with _channels_last():
+            traced = module.serve.get_concrete_function()
+        tf.saved_model.save(module, folder, signatures=traced)
         path.write_bytes(tf.lite.TFLiteConverter.from_saved_model(folder).convert())
 
 
@@ -108,6 +111,26 @@ def _function(model: Any, batch: int | None) -> Any:
         return model(dict(zip(signature, tensors, strict=True)), training=False)
 
     return serve
+
+
+@contextlib.contextmanager
+def _channels_last() -> Iterator[None]:
+    """Keep Keras from adding what it takes for a bias of channels that come before the steps: TFLite has no such thing.
+
+    A batch of one sequence of one number a step looks like that to ``keras.ops.add``.
+    """
+    bias_add = tf.nn.bias_add
+
+    def add(value: Any, bias: Any, data_format: str | None = None, name: str | None = None) -> Any:
+        if data_format == "NCHW":
+            return tf.add(value, tf.reshape(bias, (-1, *[1] * (len(value.shape) - 2))), name=name)
+        return bias_add(value, bias, data_format, name)
+
+    tf.nn.bias_add = add
+    try:
+        yield
+    finally:
+        tf.nn.bias_add = bias_add
 
 
 def _used(graph: Any) -> set[str]:
