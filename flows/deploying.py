@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from prefect import get_client
 from prefect.exceptions import ObjectNotFound
 
 from flows.automations import TAG, install
 from flows.events import resource_of
 from flows.parameters import RefreshParameters
-from flows.prefect_api import wait_for_api
+from flows.prefect_api import connected, wait_for_api
 from msearch_core.errors import UserError
 
 FILE = "prefect.yaml"
@@ -49,7 +48,7 @@ def deploy(
     if refreshes:
         wanted.append(refresh_deployment(wanted, refreshes, cron))
     wait_for_api()
-    with get_client(sync_client=True) as client:
+    with connected() as client:
         for name in sorted({each["work_pool"]["name"] for each in wanted}):
             try:
                 client.read_work_pool(name)

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from prefect import get_client
 from prefect.client.schemas.filters import FlowFilter, FlowFilterName
 from prefect.exceptions import ObjectNotFound
 
+from flows.prefect_api import connected
 from msearch_core.errors import UserError
 
 
@@ -52,7 +52,7 @@ def trainer_deployment(pool: str) -> Place:
     Raises:
         UserError: there is no such pool, or nothing of the kind is deployed to it.
     """
-    with get_client(sync_client=True) as client:
+    with connected() as client:
         try:
             client.read_work_pool(pool)
         except ObjectNotFound:

@@ -12,9 +12,13 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flows import lifeline
 from msearch_core.errors import UserError
+
+if TYPE_CHECKING:
+    from prefect.client.orchestration import SyncPrefectClient
 
 API_URL = "PREFECT_API_URL"
 EMBEDDED = "MSEARCH_EMBEDDED_SERVER"
@@ -88,6 +92,27 @@ def answers(url: str) -> bool:
         return error.code in (401, 403)
     except OSError:
         return False
+
+
+@contextlib.contextmanager
+def connected() -> Iterator[SyncPrefectClient]:
+    """A client of the API, to do what the user has asked for.
+
+    Raises:
+        UserError: the server wants a password and was given none, or another one.
+    """
+    from prefect import get_client
+    from prefect.exceptions import PrefectHTTPStatusError
+
+    with get_client(sync_client=True) as client:
+        try:
+            yield client
+        except PrefectHTTPStatusError as error:
+            if error.response.status_code not in (401, 403):
+                raise
+            raise UserError(
+                f"the Prefect server at {client.api_url} wants a password; set PREFECT_API_AUTH_STRING to user:password"
+            ) from None
 
 
 def is_there() -> bool:

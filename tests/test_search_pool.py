@@ -134,6 +134,16 @@ def test_without_the_password_nothing_is_answered(server: Server) -> None:
     )
     assert refused.returncode != 0
     assert "401" in refused.stdout + refused.stderr
+    for command in (["deploy"], ["search", "iris", "--pool", "msearch", "--log", "refused"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "msearch_core.cli", *command],
+            cwd=server.place.folder,
+            env=stranger,
+            capture_output=True,
+            text=True,
+        )
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1), done
+        assert "PREFECT_API_AUTH_STRING" in done.stderr
     again = server.place.run("deploy")
     assert "work pool msearch is there" in again
     assert "automation up to date" in again
