@@ -3,7 +3,7 @@
 For each problem three cold searches with seeds of their own fix a threshold: the median of their best validation
 scores. Then searches with and without inheritance run with each seed, and told is how many gradient steps of
 the whole search, those of ancestors included since they are trials of it too, pass until any trial first reaches the
-threshold. Each may take twice the trials of a pilot; a cold search that has not come there by then
+threshold. They end there, or after twice the trials of a pilot; a cold search that has not come there by then
 counts with all of its steps, which favours it.
 
 The architectures of each inheriting search are then trained once more from nothing, and the rank correlation of the two
@@ -57,7 +57,7 @@ def measure(run: Searches, name: str, problem: Problem, arm: str, seed: int, sco
     if known := run.known(key):
         return known
     options = {**problem.options, "trials": 2 * problem.trials, "seed": seed, **ARMS[arm]}
-    frame = in_order(run.session(key, **options))
+    frame = in_order(run.session(key, score, **options))
     figures = {
         "steps": steps_to(frame, score),
         "seconds": seconds_to(frame, score),

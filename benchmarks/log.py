@@ -26,7 +26,7 @@ import pandas as pd
 
 from msearch_core.algorithms.history import COLUMNS
 from msearch_core.trial import SCHEMA, Trial, to_parquet, to_table
-from msearch_core.trial_log import RunRecord, TrialLog, layout
+from msearch_core.trial_log import RunRecord, TrialLog, layout, sealing
 
 REPEATS = 3
 
@@ -87,11 +87,10 @@ def row(slot: int) -> Trial:
 
 def fill(log: TrialLog, size: int, row: Callable[[int], Trial] = row) -> None:
     """Leave the log as a search of that many trials does just before it would seal again."""
-    unsealed = max(0, min(size // 21, 250) - 1)
     log.store.create(layout.CARRIER, to_parquet(SCHEMA.empty_table()))
     done = chunk = 0
-    while done < size - unsealed:
-        count = min(max(1, min(done // 20, 250)), size - unsealed - done)
+    while (waiting := sealing.chunk_size(done) - 1) < size - done:
+        count = min(sealing.chunk_size(done), size - done - waiting)
         chunk += 1
         log.store.create(layout.chunk_file(chunk), to_parquet(to_table(map(row, range(done + 1, done + count + 1)))))
         done += count

@@ -7,6 +7,7 @@ that loading TensorFlow is paid once. Results are kept in a file of JSON lines: 
 from __future__ import annotations
 
 import json
+import math
 import statistics
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -91,14 +92,22 @@ class Searches:
         lines = results.read_text().splitlines() if results.exists() else []
         self._known = {each["key"]: each for each in map(json.loads, lines)}
 
-    def session(self, key: str, **options: Any) -> Session:
-        """Run a search to its end, or open the log of one that has ended."""
+    def session(self, key: str, until: float = math.inf, **options: Any) -> Session:
+        """Run a search to its end, or open the log of one that has ended.
+
+        Args:
+            key: its name.
+            until: a validation score at which it may end early; a later call without it goes on.
+            **options: of ``msearch.search``.
+        """
         session = join(make_config(**options, log=str(self._folder / key)))
         with tempfile.TemporaryDirectory(prefix="msearch-searches-") as scratch:
             trainer = Trainer(session, self._host, Path(scratch), threads=1)
             with trainer.heartbeat():
                 for claim in trainer.claims():
                     trainer.run(claim)
+                    if steps_to(in_order(session), until) is not None:
+                        break
         return session
 
     def remember(self, key: str, **figures: Any) -> dict[str, Any]:

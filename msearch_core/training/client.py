@@ -17,6 +17,15 @@ from typing import Any, Literal, TypeAlias
 
 Action: TypeAlias = Literal["train", "ensemble", "count", "winner", "score", "export"]
 PACKAGE_ROOT = Path(__file__).resolve().parents[2]
+DEFAULTS = {
+    # One thread each: what runs in parallel is TensorFlow's, whose threads a spec sets.
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    # Its own allocator keeps the memory of large tensors for the next step. The C library's gives it back after each
+    # operation, and the kernel then spends as long on clearing pages as training does on sums.
+    "TF_CPU_ALLOCATOR_USE_BFC": "true",
+}
+"""Environment variables of a training host, unless the user has set them."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +86,7 @@ class TrainingHost:
 
     def __init__(self, log: Path, environment: dict[str, str] | None = None) -> None:
         self._log = log
-        # One thread each: what runs in parallel is TensorFlow's, whose threads a spec sets.
-        self._environment = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", **os.environ, **(environment or {})}
+        self._environment = {**DEFAULTS, **os.environ, **(environment or {})}
         # Found even where the package is not installed.
         path = [str(PACKAGE_ROOT), *filter(None, [self._environment.get("PYTHONPATH")])]
         self._environment["PYTHONPATH"] = os.pathsep.join(path)
