@@ -65,7 +65,7 @@ def measure(run: Searches, name: str, problem: Problem, arm: str, seed: int) -> 
         figures |= {
             "ensemble": test(together),
             "member": test(member),
-            "ensemble_parameters": sum(each.parameters or 0 for each in history if each.uid in together.members),
+            "ensemble_parameters": _parameters(history, together),
         }
     if student := _best(history, ["distill"]):
         teacher = next(each for each in history if each.uid == _teacher(frame, student.uid))
@@ -73,13 +73,19 @@ def measure(run: Searches, name: str, problem: Problem, arm: str, seed: int) -> 
             "student": test(student),
             "student_parameters": student.parameters,
             "teacher": test(teacher),
-            "teacher_kind": teacher.kind,
+            "teacher_parameters": _parameters(history, teacher),
         }
     return run.remember(key, **figures)
 
 
 def _best(history: Sequence[Outcome], kinds: Sequence[str]) -> Outcome | None:
     return next(iter(best([each for each in history if each.kind in kinds], 1)), None)
+
+
+def _parameters(history: Sequence[Outcome], trial: Outcome) -> int:
+    """Of a model, or of all members of an ensemble."""
+    models = trial.members or (trial.uid,)
+    return sum(each.parameters or 0 for each in history if each.uid in models)
 
 
 def _teacher(frame: pd.DataFrame, uid: str) -> str:
@@ -107,6 +113,9 @@ def main() -> None:
                     gains = [each[one] - each[other] for each in results if one in each]
                     if gains:
                         print(f"    {one} - {other}: {_told([{'test': gain} for gain in gains], 'test')}")
+                if students := [each for each in results if "student" in each]:
+                    sizes = [each["student_parameters"] / each["teacher_parameters"] for each in students]
+                    print(f"    student / teacher, in parameters: {_told([{'size': size} for size in sizes], 'size')}")
 
 
 def _told(results: Sequence[dict[str, Any]], figure: str) -> str:
