@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from msearch_core.trial import to_parquet, to_table
 from msearch_core.trial_log import Claim, Heartbeat, Identity, StopRecord, TrialLog, layout, take_key
 from msearch_core.trial_log.leases import LONGEST_STEP_SECONDS, LeaseWatch, look_interval, start_of
+from msearch_core.trial_log.sealing import chunk_size
 from tests.test_log_contract import run_record, search_record, trial
 
 KEY = "0123456789abcdef"
@@ -39,6 +40,19 @@ def log(log_url: str) -> TrialLog:
     log.open(search_record())
     log.add_run(run_record(5))
     return log
+
+
+def test_results_are_compacted_when_they_are_a_tenth() -> None:
+    log = TrialLog("memory://tenth")
+    log.add_run(run_record(60))
+    board = log.board(run_record(60))
+    sealed = []
+    for slot in range(1, 61):
+        log.append(trial(slot), board)
+        sealed.append(board.seal_if_due())
+    assert sealed[:20] == [1] * 20, "a short log is sealed at once"
+    assert [each for each in sealed[20:] if each] == [2, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 5, 5], "a tenth of those before"
+    assert chunk_size(10**6) == 150
 
 
 def test_slots_go_from_free_to_claimed_to_done(log: TrialLog) -> None:

@@ -177,6 +177,13 @@ def test_what_goes_wrong_is_classified(host: TrainingHost, trial, folder, change
     assert "\n" not in (result.error or "")
 
 
+def test_training_keeps_its_memory_unless_the_user_wants_otherwise(host: TrainingHost, tmp_path: Path) -> None:
+    variable = "TF_CPU_ALLOCATOR_USE_BFC"
+    assert psutil.Process(host.pid).environ()[variable] == "true"
+    with TrainingHost(tmp_path / "host.log", {variable: "false"}) as other:
+        assert psutil.Process(other.pid).environ()[variable] == "false"
+
+
 def test_no_child_has_prefect_loaded(host: TrainingHost, trial, folder: Path) -> None:
     (folder / "faulty.py").write_text(SPACE)
     assert run(host, trial(architecture=("listing()",), space=str(folder / "faulty.py"))).status == "completed"
