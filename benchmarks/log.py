@@ -25,8 +25,8 @@ from typing import Any
 import pandas as pd
 
 from msearch_core.algorithms.history import COLUMNS
-from msearch_core.trial import SCHEMA, Trial, to_parquet, to_table
-from msearch_core.trial_log import RunRecord, TrialLog, layout, sealing
+from msearch_core.trial import SCHEMA, Trial, to_parquet, to_row, to_table
+from msearch_core.trial_log import RunRecord, TrialLog, layout, results, sealing
 
 REPEATS = 3
 
@@ -95,7 +95,7 @@ def fill(log: TrialLog, size: int, row: Callable[[int], Trial] = row) -> None:
         log.store.create(layout.chunk_file(chunk), to_parquet(to_table(map(row, range(done + 1, done + count + 1)))))
         done += count
     for slot in range(done + 1, size + 1):
-        log.store.create(layout.result_file(f"0001-{slot:06d}"), to_parquet(to_table([row(slot)])))
+        log.store.create(layout.result_file(f"0001-{slot:06d}"), results.encode(to_row(row(slot))))
 
 
 def timed(operation: Callable[[], Any], repeats: int = REPEATS) -> float:

@@ -24,8 +24,8 @@ from typing import Any
 import numpy as np
 
 from msearch_core.space import architecture_hash
-from msearch_core.trial import Trial, to_parquet, to_table
-from msearch_core.trial_log import RunRecord, SearchRecord, TrialLog, WinnerRecord, layout
+from msearch_core.trial import Trial, to_parquet, to_row, to_table
+from msearch_core.trial_log import RunRecord, SearchRecord, TrialLog, WinnerRecord, layout, results
 
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 BLOCKS = {
@@ -124,7 +124,7 @@ def fill(folder: str, size: int, *, finished: bool = True) -> TrialLog:
     for number, start in enumerate(range(0, len(sealed), 250), 1):
         log.store.create(layout.chunk_file(number), to_parquet(to_table(sealed[start : start + 250])))
     for trial in rows[size - unsealed :]:
-        log.store.create(layout.result_file(trial.uid), to_parquet(to_table([trial])))
+        log.store.create(layout.result_file(trial.uid), results.encode(to_row(trial)))
     if finished:
         best = max((trial for trial in rows if trial.objective is not None), key=lambda trial: trial.objective or 0.0)
         scores = {"accuracy": (best.objective or 0.0) - 0.004}

@@ -12,7 +12,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, TypeAlias, get_args, get_type_hints
 
 import pyarrow as pa
@@ -23,6 +23,9 @@ SCHEMA_VERSION = 1
 Kind = Literal["seed", "search", "promote", "ensemble", "distill", "rescore"]
 Status = Literal["completed", "stopped", "infeasible", "diverged", "oom", "failed"]
 Json: TypeAlias = Mapping[str, Any]
+Row: TypeAlias = Mapping[str, Any]
+"""A trial by column, of the values that Arrow takes for the column's type."""
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,16 +147,25 @@ def _finite(value: Any) -> Any:
     return value
 
 
+def to_row(trial: Trial) -> Row:
+    """A trial as its columns have it: mappings as JSON, timestamps in microseconds since 1970."""
+    row = {name: getattr(trial, name) for name in SCHEMA.names}
+    for name, value in row.items():
+        if name in JSON_COLUMNS and value is not None:
+            row[name] = dumps(value)
+        elif isinstance(value, datetime):
+            row[name] = (value - EPOCH) // timedelta(microseconds=1)
+    return row
+
+
+def rows_to_table(rows: Sequence[Row], schema: pa.Schema = SCHEMA) -> pa.Table:
+    """Rows as a table, in the order given. What they lack is null, what the schema does not know is left out."""
+    return pa.Table.from_pylist(rows, schema=schema)
+
+
 def to_table(trials: Iterable[Trial]) -> pa.Table:
     """Trials as a table with the full schema, one row each, in the order given."""
-    rows = list(trials)
-    columns = {}
-    for name in SCHEMA.names:
-        values = [getattr(trial, name) for trial in rows]
-        if name in JSON_COLUMNS:
-            values = [None if value is None else dumps(value) for value in values]
-        columns[name] = pa.array(values, SCHEMA.field(name).type)
-    return pa.table(columns, schema=SCHEMA)
+    return rows_to_table([to_row(trial) for trial in trials])
 
 
 def from_table(table: pa.Table) -> list[Trial]:
@@ -174,7 +186,7 @@ class UndecodableError(ValueError):
     """Bytes that are not a whole Parquet file of trials."""
 
 
-def to_parquet(table: pa.Table) -> bytes:
+def to_parquet(table: pa.Table, metadata: dict[str, str] | None = None) -> bytes:
     """The bytes of a Parquet file; statistics and dictionaries are left out of files this small.
 
     Snappy, since each column of a file compressed with zstd costs a decoder of its own, which triples the time to
@@ -182,15 +194,18 @@ def to_parquet(table: pa.Table) -> bytes:
     """
     sink = io.BytesIO()
     small = table.num_rows < 100
-    pq.write_table(
-        table,
+    with pq.ParquetWriter(
         sink,
+        table.schema,
         compression="snappy",
         write_statistics=not small,
         use_dictionary=not small,
         write_page_checksum=True,
         store_schema=False,  # Parquet's own types say it all; Arrow's copy is a third of a small file
-    )
+    ) as writer:
+        writer.write_table(table)
+        if metadata:
+            writer.add_key_value_metadata(metadata)
     return sink.getvalue()
 
 

@@ -52,7 +52,7 @@ def test_results_are_compacted_when_they_are_a_tenth() -> None:
         sealed.append(board.seal_if_due())
     assert sealed[:20] == [1] * 20, "a short log is sealed at once"
     assert [each for each in sealed[20:] if each] == [2, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 5, 5], "a tenth of those before"
-    assert chunk_size(10**6) == 150
+    assert chunk_size(10**6) == 250
 
 
 def test_slots_go_from_free_to_claimed_to_done(log: TrialLog) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from msearch_core.trial_log import CorruptChunkError, TrialLog, layout
+from msearch_core.trial import to_row
+from msearch_core.trial_log import CorruptChunkError, TrialLog, layout, results
 from msearch_core.trial_log.check import Checker, repair
 from msearch_core.trial_log.pruning import prunable, prune
 from msearch_core.trial_log.records import WinnerRecord
@@ -55,6 +56,14 @@ def test_each_kind_of_bad_file_is_found(log: TrialLog, name: str, data: bytes, l
     found = findings(log, level)
     assert any(each.startswith(name) and what in each for each in found), found
     assert Checker(log.store).report().is_sound == (level == "note")
+
+
+def test_a_row_that_is_damaged_in_one_of_its_copies_is_read_from_the_other(log: TrialLog) -> None:
+    data = bytearray(results.encode(to_row(trial(27, objective=0.25))))
+    data[data.rindex(b'"objective":0.25') + 13] ^= 1  # of the copy
+    log.store.create(layout.result_file("0001-000027"), bytes(data))
+    assert "the other one is read" in findings(log, "note")[0]
+    assert TrialLog(log.url).trials()["objective"].iloc[-1] == 0.25
 
 
 def test_weights_that_are_gone_are_noted(log: TrialLog) -> None:

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
 
-from msearch_core.trial import dumps
+from msearch_core.trial import Row, dumps
 from msearch_core.trial_log import layout, sealing
 from msearch_core.trial_log.claims import Claim, Claims
 from msearch_core.trial_log.leases import LeaseWatch
@@ -195,9 +195,9 @@ class Board:
             "pending": [claim.uid for claim in self.pending()],
         }
 
-    def add(self, table: pa.Table) -> None:
+    def add(self, row: Row) -> None:
         """Take note of a row that the caller has just put on record, so that it need not be read back."""
-        self.reader.add(table)
+        self.reader.add(row)
         self._count()
         self.claims.forget(self.reader.has)
 

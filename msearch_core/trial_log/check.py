@@ -10,8 +10,8 @@ from typing import Literal
 
 import pyarrow as pa
 
-from msearch_core.trial import SCHEMA, UndecodableError, from_parquet, to_parquet
-from msearch_core.trial_log import layout
+from msearch_core.trial import Row, UndecodableError, from_parquet, rows_to_table, to_parquet
+from msearch_core.trial_log import layout, results
 from msearch_core.trial_log.claims import Claim
 from msearch_core.trial_log.records import (
     ProductionRecord,
@@ -85,7 +85,7 @@ class Checker:
         self.names = [name for name in store.list("") if not name.startswith(("models/", "reports/"))]
         self.chunks: dict[int, pa.Table] = {}
         self.corrupt_chunks: set[int] = set()
-        self.results: dict[str, pa.Table] = {}
+        self.results: dict[str, Row] = {}
 
     def report(self) -> Report:
         """Check everything."""
@@ -136,13 +136,15 @@ class Checker:
                 yield Finding("note", name, "is no result; it is ignored")
         for name, data in self._read(list(uids)):
             try:
-                table = from_parquet(data)
+                row = results.decode(data)
             except UndecodableError:
-                table = None
-            if table is None or _uids(table) != [uids[name]]:
+                row = {}
+            if row.get("uid") != uids[name]:
                 yield Finding("error", name, "cannot be decoded: its slot is void and another one replaces it")
-            else:
-                self.results[uids[name]] = table
+                continue
+            self.results[uids[name]] = row
+            if not results.is_whole(data):
+                yield Finding("note", name, "is damaged in one of its row's two copies; the other one is read")
 
     def _check_chunks(self) -> Iterator[Finding]:
         numbers = {name: number for name in self._under("trials") if (number := layout.chunk_number(name)) is not None}
@@ -172,9 +174,8 @@ class Checker:
 
     def _check_artefacts(self) -> Iterator[Finding]:
         named: set[str] = set()
-        for table in [*self.chunks.values(), *self.results.values()]:
-            for column in ("weights", "predictions"):
-                named |= {name for name in table.column(column).to_pylist() if name}
+        for row in self._rows("weights", "predictions"):
+            named |= {name for name in (row["weights"], row["predictions"]) if name}
         present = {*self._under("weights"), *self._under("predictions")}
         for name in sorted(named - present):
             yield Finding("note", name, "is named by a row and gone: its children start fresh")
@@ -203,12 +204,14 @@ class Checker:
 
     def _at_a_rung(self) -> set[str]:
         """Trials that another one may go on from: their last checkpoint is kept."""
-        rows = [
-            row
-            for table in [*self.chunks.values(), *self.results.values()]
-            for row in table.select(["uid", "status", "rung"]).to_pylist()
-        ]
+        rows = self._rows("uid", "status", "rung")
         return {str(row["uid"]) for row in rows if row["status"] == "completed" and row["rung"] is not None}
+
+    def _rows(self, *columns: str) -> Iterator[Row]:
+        for table in self.chunks.values():
+            yield from table.select(columns).to_pylist()
+        for row in self.results.values():
+            yield {column: row.get(column) for column in columns}
 
     def _done(self) -> set[str]:
         return self.results.keys() | {uid for table in self.chunks.values() for uid in _uids(table)}
@@ -226,13 +229,13 @@ def repair(store: Store) -> list[str]:
     checker = Checker(store)
     checker.report()
     sealed = {uid for table in checker.chunks.values() for uid in _uids(table)}
-    lost = [table for uid, table in sorted(checker.results.items()) if uid not in sealed]
+    lost = [row for uid, row in sorted(checker.results.items()) if uid not in sealed]
     rebuilt = []
     carrier = {0} if layout.CARRIER not in checker.names else set()
     for number in sorted(checker.corrupt_chunks | carrier):
         rows, lost = (lost, []) if number else ([], lost)
         store.delete(layout.chunk_file(number))
-        store.create(layout.chunk_file(number), to_parquet(pa.concat_tables([SCHEMA.empty_table(), *rows])))
+        store.create(layout.chunk_file(number), to_parquet(rows_to_table(rows)))
         rebuilt.append(layout.chunk_file(number))
     return rebuilt
 

@@ -11,8 +11,8 @@ import pandas as pd
 import pyarrow as pa
 
 from msearch_core.errors import UserError
-from msearch_core.trial import SCHEMA, Trial, to_parquet, to_table
-from msearch_core.trial_log import layout, sealing
+from msearch_core.trial import SCHEMA, Trial, to_parquet, to_row
+from msearch_core.trial_log import layout, results, sealing
 from msearch_core.trial_log.board import Board
 from msearch_core.trial_log.reader import Reader
 from msearch_core.trial_log.records import (
@@ -126,13 +126,13 @@ class TrialLog:
         Raises:
             ValueError: the uid is not of the form ``<run>-<slot>``.
         """
-        table = to_table([trial])
-        if not self.store.create(layout.result_file(trial.uid), to_parquet(table)):
+        row = to_row(trial)
+        if not self.store.create(layout.result_file(trial.uid), results.encode(row)):
             return False
         if board is not None:
-            board.add(table)
+            board.add(row)
             return True
-        self._sealer.add(table)
+        self._sealer.add(row)
         with contextlib.suppress(OSError):  # the row is on record; sealing can wait until the store answers again
             if sealing.is_due(self._sealer):
                 self._sealer.refresh(folders=())

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from sys import intern
+from typing import TypeVar
 
 import pyarrow as pa
 
 from msearch_core.errors import UserError
-from msearch_core.trial import SCHEMA, SCHEMA_VERSION, UndecodableError, from_parquet
-from msearch_core.trial_log import layout
+from msearch_core.trial import SCHEMA, SCHEMA_VERSION, Row, UndecodableError, from_parquet, rows_to_table
+from msearch_core.trial_log import layout, results
 from msearch_core.trial_log.store import Store
 
+Decoded = TypeVar("Decoded")
 THREADS = min(4, os.cpu_count() or 1)  # more than there are cores only wait for each other
 MANY = 100
 """From so many files on, a pool of threads decodes them; for fewer it costs more than it saves."""
@@ -48,7 +51,7 @@ class Reader:
         self.store = store
         self.columns = list(columns) if columns is not None else list(SCHEMA.names)
         self.chunks = 0
-        self.unsealed: dict[str, pa.Table] = {}
+        self.unsealed: dict[str, Row] = {}
         self.void: set[str] = set()
         self.newer = False
         self._wanted = list(dict.fromkeys([*self.columns, "uid", "schema_version"]))
@@ -92,13 +95,13 @@ class Reader:
         self._read_chunks(chunks)
         self._read_results(results)
 
-    def add(self, table: pa.Table) -> None:
-        """Take in a result that the caller has just published, as if it had been read back."""
-        uid = intern(str(table.column("uid")[0].as_py()))
-        if uid not in self.known:
-            self.known.add(uid)
-            self.unsealed[uid] = table
-            self._keep(table)
+    def add(self, *rows: Row) -> None:
+        """Take in results, such as one that the caller has just published, as if it had been read back."""
+        fresh = {intern(row["uid"]): row for row in rows if row["uid"] not in self.known}
+        if fresh:
+            self.known.update(fresh)
+            self.unsealed.update(fresh)
+            self._keep(rows_to_table([*fresh.values()], self._schema), [row.get("schema_version") for row in rows])
 
     def note_chunk(self, number: int, uids: Iterable[str]) -> None:
         """Take note of the next chunk, which the caller has read or published: its rows need not be read back."""
@@ -106,8 +109,7 @@ class Reader:
             self.unsealed.pop(uid, None)
         self.chunks = number
 
-    def _keep(self, table: pa.Table) -> None:
-        versions = table.column("schema_version").to_pylist()  # on one row a third of the time of Arrow's own maximum
+    def _keep(self, table: pa.Table, versions: Iterable[int | None]) -> None:
         self.newer = self.newer or max(filter(None, versions), default=0) > SCHEMA_VERSION
         self._fresh.append(table if table.column_names == self.columns else table.select(self.columns))
 
@@ -119,7 +121,8 @@ class Reader:
         for name in map(layout.chunk_file, new):
             if name not in contents:
                 raise CorruptChunkError(self.store.url, name, "is missing")
-        tables = _decode([contents[layout.chunk_file(number)] for number in new], self._wanted)
+        decode = partial(from_parquet, columns=self._wanted)
+        tables = _decode([contents[layout.chunk_file(number)] for number in new], decode)
         for number, table in zip(new, tables, strict=True):
             if table is None:
                 raise CorruptChunkError(self.store.url, layout.chunk_file(number), "cannot be decoded")
@@ -128,30 +131,29 @@ class Reader:
             if not self.known.isdisjoint(uids):
                 # Rows that were already seen as results are not handed out again.
                 table = table.filter(pa.array([uid not in self.known for uid in uids], pa.bool_()))
-            self._keep(table)
+            self._keep(table, table.column("schema_version").to_pylist())
             self.known.update(uids)
 
     def _read_results(self, names: Iterable[str]) -> None:
         uids = {name: uid for name in names if (uid := layout.result_uid(name))}
         contents = self.store.read_many([name for name, uid in uids.items() if not self.has(uid)])
         # Decoded whole, whatever columns are wanted, so that all readers agree on what is void.
-        for name, table in zip(contents, _decode(list(contents.values())), strict=True):
-            if table is not None and table.column("uid").to_pylist() == [uids[name]]:
-                self.add(table)
-            else:
-                self.void.add(uids[name])
+        rows = dict(zip(map(uids.__getitem__, contents), _decode([*contents.values()], results.decode), strict=True))
+        sound = {uid: row for uid, row in rows.items() if row is not None and row.get("uid") == uid}
+        self.void.update(rows.keys() - sound)
+        self.add(*sound.values())
 
 
-def _decode(contents: Sequence[bytes], columns: Sequence[str] | None = None) -> list[pa.Table | None]:
-    """Parquet files as tables, side by side where there are many; ``None`` for each that cannot be decoded."""
+def _decode(contents: Sequence[bytes], decode: Callable[[bytes], Decoded]) -> list[Decoded | None]:
+    """What is in files, side by side where there are many; ``None`` for each that cannot be decoded."""
 
-    def decode(data: bytes) -> pa.Table | None:
+    def decoded(data: bytes) -> Decoded | None:
         try:
-            return from_parquet(data, columns)
+            return decode(data)
         except UndecodableError:
             return None
 
     if len(contents) < MANY:
-        return [decode(data) for data in contents]
+        return [decoded(data) for data in contents]
     with ThreadPoolExecutor(THREADS) as pool:
-        return list(pool.map(decode, contents))
+        return list(pool.map(decoded, contents))
