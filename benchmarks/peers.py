@@ -6,6 +6,7 @@ with ``model.fit`` for as many gradient steps a trial as msearch does, Hyperband
 models have their default settings and take what time they need. Each run is a fresh process, whose start counts, too.
 The test split is opened for the best by validation only. Results are kept in a file of JSON lines: what is there is
 not run again, so the whole can be done in parts. The files belong to one machine and one ``--seconds``.
+Intervals are of 95 %, by t over seeds; what was reached on the way are medians.
 """
 
 from __future__ import annotations
@@ -17,9 +18,8 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,22 +27,8 @@ import numpy as np
 import psutil
 from scipy.stats import t
 
+from benchmarks.peer_searches import METHODS, Figures, run
 from benchmarks.searches import problems
-from msearch_core.data.options import DataOptions
-from msearch_core.data.prepare import prepare_cached
-from msearch_core.data.prepared import PreparedData, open_prepared
-
-METHODS = ("msearch", "kerastuner random", "kerastuner hyperband", "optuna tpe", "scikit-learn")
-STEPS, BATCH_SIZE = 500, 64
-"""Of a trial: msearch's defaults."""
-MOST_TRIALS = 10_000
-FINISH_SECONDS = 6.0
-"""So much earlier msearch stops: it takes that long to end the trials under way and to test and store the winner."""
-TOWER, DENSE = 3, 1
-"""The peers' images go through up to so many blocks, then become a vector, then go through up to so many more."""
-
-Choose = Callable[[str, Sequence[Any]], Any]
-Draw = Callable[[str, float, float, bool], float]
 
 
 def sources(folder: Path) -> dict[str, dict[str, Any]]:
@@ -55,195 +41,7 @@ def sources(folder: Path) -> dict[str, dict[str, Any]]:
     }
 
 
-class Peer:
-    """The models of a peer's trials, and the best of them so far.
-
-    Args:
-        data: a classification with one target.
-        space: import name of msearch's space for it.
-        deadline: by ``time.time``; a trial under way then ends with its epoch and counts.
-    """
-
-    def __init__(self, data: PreparedData, space: str, deadline: float) -> None:
-        from msearch_core.data.problem import fitted_space
-        from msearch_core.loading import load_space
-
-        self.data, self.deadline = data, deadline
-        self.space = fitted_space(load_space(space), data.problem)
-        self.target = data.problem.targets[0].name
-        self.epochs = max(1, round(STEPS * BATCH_SIZE / len(data.splits["train"].x)))
-        self.trials, self.validation = 0, 0.0
-
-    @property
-    def over(self) -> bool:
-        """Whether the time is up."""
-        return time.time() >= self.deadline
-
-    def build(self, choose: Choose, draw: Draw) -> Any:
-        """A compiled model, of whatever the peer chooses."""
-        import keras
-
-        from msearch_core.distributions import Choice
-        from msearch_core.training.build import build_model
-        from msearch_core.training.loop import make_optimizer
-
-        values = {
-            name: choose(name, each.options) if isinstance(each, Choice) else draw(name, each.low, each.high, each.log)
-            for name, each in self.space.hyperparameters.items()
-            if name != "l2"
-        }
-        built = build_model(self.data.problem, self.space, self._architecture(choose), values)
-        model = keras.Model(built.inputs, built.outputs[0])
-        model.compile(
-            optimizer=make_optimizer(values, STEPS),
-            loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-            metrics=["accuracy"],
-        )
-        return model
-
-    def _architecture(self, choose: Choose) -> list[str]:
-        def stack(kind: str, names: list[str], least: int, most: int) -> list[str]:
-            depth = choose(f"{kind} depth", range(least, most + 1))
-            return [choose(f"{kind} {number}", names) for number in range(depth)]
-
-        by_kind = {
-            kinds: [block.name for block in self.space.blocks if (block.family.takes, block.family.gives) == kinds]
-            for kinds in itertools.product(("image", "vector"), repeat=2)
-        }
-        if self.space.input == "vector":
-            return stack("dense", by_kind["vector", "vector"], 1, self.space.max_depth)
-        tower = stack("tower", by_kind["image", "image"], 1, TOWER)
-        end = choose("end", by_kind["image", "vector"])
-        return [*tower, end, *stack("dense", by_kind["vector", "vector"], 0, DENSE)]
-
-    def fit(self, model: Any, **options: Any) -> float:
-        """Train a model and give its best validation accuracy."""
-        import keras
-
-        best = keras.callbacks.LambdaCallback(on_epoch_end=lambda _epoch, logs: self._note(model, logs))
-        train, validation = self.data.splits["train"], self.data.splits["validation"]
-        history = model.fit(
-            np.asarray(train.x), train.y[self.target], batch_size=BATCH_SIZE, verbose=0,
-            validation_data=(np.asarray(validation.x), validation.y[self.target]),
-            **{"epochs": self.epochs, **options, "callbacks": [*options.get("callbacks", ()), best]},
-        )  # fmt: skip
-        self.trials += 1
-        return float(max(history.history["val_accuracy"]))
-
-    def _note(self, model: Any, logs: dict[str, float]) -> None:
-        if logs["val_accuracy"] > self.validation:
-            self.validation, self._best = logs["val_accuracy"], (model, model.get_weights())
-        if self.over:
-            model.stop_training = True
-
-    def finish(self) -> dict[str, float]:
-        """The figures, with the test split opened for the best model."""
-        model, weights = self._best
-        model.set_weights(weights)
-        test = self.data.splits["test"]
-        answers = model.predict(np.asarray(test.x), verbose=0).argmax(axis=1)
-        accuracy = float(np.mean(answers == test.y[self.target]))
-        return {"trials": self.trials, "validation": self.validation, "test": accuracy}
-
-
-def kerastuner(peer: Peer, method: str, seed: int, folder: str) -> None:
-    """Search with KerasTuner until the time is up."""
-    import keras_tuner
-    from keras_tuner.errors import FatalError
-
-    class Models(keras_tuner.HyperModel):
-        def build(self, hp: Any) -> Any:
-            return peer.build(
-                lambda name, options: hp.Choice(name, list(options)),
-                lambda name, low, high, log: hp.Float(name, low, high, sampling="log" if log else "linear"),
-            )
-
-        def fit(self, _hp: Any, model: Any, *_args: Any, **options: Any) -> dict[str, float]:
-            if peer.over:
-                raise FatalError("the time is up")
-            kept = {name: options[name] for name in ("epochs", "initial_epoch", "callbacks") if name in options}
-            return {"val_accuracy": peer.fit(model, **kept)}
-
-    common = {"objective": keras_tuner.Objective("val_accuracy", "max"), "seed": seed, "directory": folder}
-    if method.endswith("hyperband"):
-        tuner = keras_tuner.Hyperband(Models(), max_epochs=peer.epochs, hyperband_iterations=MOST_TRIALS, **common)
-        train: dict[str, Any] = {}
-    else:
-        tuner = keras_tuner.RandomSearch(Models(), max_trials=MOST_TRIALS, **common)
-        train = {"epochs": peer.epochs}
-    try:
-        tuner.search(**train, verbose=0)
-    except FatalError:
-        if not peer.over:
-            raise
-
-
-def optuna(peer: Peer, _method: str, seed: int, _folder: str) -> None:
-    """Search with Optuna until the time is up."""
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
-
-    def score(trial: Any) -> float:
-        draw: Draw = lambda name, low, high, log: trial.suggest_float(name, low, high, log=log)  # noqa: E731
-        return peer.fit(peer.build(lambda name, options: trial.suggest_categorical(name, list(options)), draw))
-
-    study.optimize(score, timeout=max(0.0, peer.deadline - time.time()))
-
-
-def scikit_learn(data: PreparedData, seed: int) -> dict[str, float]:
-    """The best of four models by validation."""
-    from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.svm import SVC
-
-    target = data.problem.targets[0].name
-    x = {name: np.asarray(split.x).reshape(len(split.x), -1) for name, split in data.splits.items()}
-    y = {name: split.y[target] for name, split in data.splits.items()}
-    models = [
-        LogisticRegression(max_iter=2000),
-        RandomForestClassifier(200, random_state=seed, n_jobs=-1),
-        HistGradientBoostingClassifier(random_state=seed),
-        SVC(),
-    ]
-    found = [(model.fit(x["train"], y["train"]).score(x["validation"], y["validation"]), model) for model in models]
-    validation, best = max(found, key=lambda each: each[0])
-    return {"trials": len(models), "validation": validation, "test": best.score(x["test"], y["test"])}
-
-
-def msearch(options: dict[str, Any], seed: int, deadline: float, folder: str) -> dict[str, float]:
-    """Search as a user does, with a trainer a core."""
-    import msearch_core
-
-    minutes, log = (deadline - FINISH_SECONDS - time.time()) / 60, f"{folder}/log"
-    found = msearch_core.search(
-        **options, seed=seed, minutes=minutes, trainers=os.cpu_count(), steps=STEPS, batch_size=BATCH_SIZE, log=log
-    )
-    scores = {"validation": found.winner.validation["accuracy"], "test": found.winner.test["accuracy"]}
-    return {"trials": len(found.trials), **scores}
-
-
-def run(options: dict[str, Any], method: str, seed: int, deadline: float) -> dict[str, float]:
-    """One search, in this process."""
-    from msearch_core.data.problem import default_space
-
-    with tempfile.TemporaryDirectory(prefix="msearch-peers-") as folder:
-        if method == "msearch":
-            return msearch(options, seed, deadline, folder)
-        target = (options["target"],) if "target" in options else ()
-        data = open_prepared(prepare_cached(DataOptions(options["data"], target=target), seed=seed))
-        if method == "scikit-learn":
-            return scikit_learn(data, seed)
-        import keras
-
-        keras.utils.set_random_seed(seed)
-        peer = Peer(data, options.get("space") or default_space(data.problem), deadline)
-        {"kerastuner": kerastuner, "optuna": optuna}[method.split()[0]](peer, method, seed, folder)
-        return peer.finish()
-
-
-def measure(options: dict[str, Any], method: str, seed: int, seconds: float) -> dict[str, float]:
+def measure(options: dict[str, Any], method: str, seed: int, seconds: float) -> Figures:
     """One search in a process of its own, with the CPU seconds of it and of all that descend from it."""
     began = time.time()
     asked = json.dumps([options, method, seed, began + seconds])
@@ -255,7 +53,9 @@ def measure(options: dict[str, Any], method: str, seed: int, seconds: float) -> 
     wall = time.time() - began
     if process.returncode:
         raise SystemExit(f"{method} on seed {seed} failed with code {process.returncode}; its own words are above")
-    return {**json.loads(told.splitlines()[-1]), "cpu": round(cpu, 1), "wall": round(wall, 1)}
+    figures = json.loads(told.splitlines()[-1])
+    curve = [(round(when - began, 1), score) for when, score in figures.get("curve", ())]
+    return {**figures, "curve": curve, "cpu": round(cpu, 1), "wall": round(wall, 1)}
 
 
 def watched_cpu(process: subprocess.Popen[str]) -> float:
@@ -282,12 +82,32 @@ def interval(values: Sequence[float]) -> str:
     return f"{np.mean(values):.4f} ± {t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / len(values) ** 0.5:.4f}"
 
 
+def reached(curve: Sequence[tuple[float, float]], seconds: float) -> float:
+    """The best validation accuracy after so many seconds, zero before the first; NaN where none was noted."""
+    return max((score for when, score in curve if when <= seconds), default=0.0 if curve else float("nan"))
+
+
+def print_table(rows: Sequence[Figures], seconds: float) -> None:
+    """A line for each search of each set of data."""
+    titles = ["data", "search", "seeds", "trials", "CPU s a trial", "seconds", f"validation by {seconds / 4:g} s"]
+    titles += [f"by {seconds / 2:g} s", "at the end", "test", "median test"]
+    print(f"\n| {' | '.join(titles)} |\n{'| --- ' * len(titles)}|")
+    for data, method in dict.fromkeys((row["data"], row["method"]) for row in rows):
+        chosen = [row for row in rows if (row["data"], row["method"]) == (data, method)]
+        trials = sum(row["trials"] for row in chosen)
+        cells = [f"{len(chosen)}", f"{trials / len(chosen):.0f}", f"{sum(row['cpu'] for row in chosen) / trials:.2f}"]
+        cells += [f"{np.mean([row['wall'] for row in chosen]):.0f}"]
+        cells += [f"{np.median([reached(row['curve'], seconds / part) for row in chosen]):.4f}" for part in (4, 2)]
+        cells += [interval([row[score] for row in chosen]) for score in ("validation", "test")]
+        print(f"| {data} | {method} | {' | '.join(cells)} | {np.median([row['test'] for row in chosen]):.4f} |")
+
+
 def main() -> None:
     """Measure what is not yet in the results, and print the table of all that is."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", nargs="+", default=["digits", "breast_cancer", "table"])
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3, 4])
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--folder", type=Path, default=Path("benchmark-searches"), help="for the results")
     parser.add_argument("--run", help=argparse.SUPPRESS)
@@ -298,24 +118,17 @@ def main() -> None:
     asked.folder.mkdir(parents=True, exist_ok=True)
     results = asked.folder / f"peers-{asked.seconds:g}.jsonl"
     lines = map(json.loads, results.read_text().splitlines() if results.exists() else [])
-    known = {(each["data"], each["method"], each["seed"]): each for each in lines}
+    known = {(each["data"], each["seed"], each["method"]): each for each in lines}
     options = sources(asked.folder.absolute())
-    for key in itertools.product(asked.data, asked.methods, asked.seeds):
-        if key not in known:
-            figures = measure(options[key[0]], key[1], key[2], asked.seconds)
-            known[key] = {"data": key[0], "method": key[1], "seed": key[2], **figures}
+    keys = list(itertools.product(asked.data, asked.seeds, asked.methods))  # methods in turn: a machine has its moods
+    for data, seed, method in keys:
+        if (data, seed, method) not in known:
+            figures = measure(options[data], method, seed, asked.seconds)
+            row = known[data, seed, method] = {"data": data, "method": method, "seed": seed, **figures}
             with results.open("a") as file:
-                file.write(json.dumps(known[key]) + "\n")
-            print(json.dumps(known[key]), flush=True)
-    print("\n| data | search | seeds | trials | CPU s a trial | seconds | validation | test |")
-    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
-    for data, method in itertools.product(asked.data, asked.methods):
-        rows = [each for key, each in known.items() if key[:2] == (data, method)]
-        trials = sum(each["trials"] for each in rows)
-        cells = [f"{trials / len(rows):.0f}", f"{sum(each['cpu'] for each in rows) / trials:.2f}"]
-        cells += [f"{np.mean([each['wall'] for each in rows]):.0f}"]
-        cells += [interval([each[score] for each in rows]) for score in ("validation", "test")]
-        print(f"| {data} | {method} | {len(rows)} | {' | '.join(cells)} |")
+                file.write(json.dumps(row) + "\n")
+            print(json.dumps({name: value for name, value in row.items() if name != "curve"}), flush=True)
+    print_table([known[key] for key in keys], asked.seconds)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,224 @@
+"""One search by each of those that `benchmarks.peers` compares."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from msearch_core.data.options import DataOptions
+from msearch_core.data.prepare import prepare_cached
+from msearch_core.data.prepared import PreparedData, open_prepared
+
+METHODS = ("msearch", "kerastuner random", "kerastuner hyperband", "optuna tpe", "scikit-learn")
+STEPS, BATCH_SIZE = 500, 64
+"""Of a trial: msearch's defaults."""
+MOST_TRIALS = 10_000
+FINISH_SECONDS = 6.0
+"""So much earlier msearch stops: it takes that long to end the trials under way and to test and store the winner."""
+TOWER, DENSE = 3, 1
+"""The peers' images go through up to so many blocks, then become a vector, then go through up to so many more."""
+
+Choose = Callable[[str, Sequence[Any]], Any]
+Draw = Callable[[str, float, float, bool], float]
+Figures = dict[str, Any]
+"""What came of a search: ``trials``, ``validation`` and ``test`` (accuracies) and, where it takes its time, ``curve``:
+(time.time(), best validation accuracy so far) whenever that rose."""
+
+
+class Peer:
+    """The models of a peer's trials, and the best of them so far.
+
+    Args:
+        data: a classification with one target.
+        space: import name of msearch's space for it.
+        deadline: by ``time.time``; a trial under way then ends with its epoch and counts.
+    """
+
+    def __init__(self, data: PreparedData, space: str, deadline: float) -> None:
+        from msearch_core.data.problem import fitted_space
+        from msearch_core.loading import load_space
+
+        self.data, self.deadline = data, deadline
+        self.space = fitted_space(load_space(space), data.problem)
+        self.target = data.problem.targets[0].name
+        self.epochs = max(1, round(STEPS * BATCH_SIZE / len(data.splits["train"].x)))
+        self.trials, self.validation = 0, 0.0
+        self.curve: list[tuple[float, float]] = []
+
+    @property
+    def over(self) -> bool:
+        """Whether the time is up."""
+        return time.time() >= self.deadline
+
+    def build(self, choose: Choose, draw: Draw) -> Any:
+        """A compiled model, of whatever the peer chooses."""
+        import keras
+
+        from msearch_core.distributions import Choice
+        from msearch_core.training.build import build_model
+        from msearch_core.training.loop import make_optimizer
+
+        values = {
+            name: choose(name, each.options) if isinstance(each, Choice) else draw(name, each.low, each.high, each.log)
+            for name, each in self.space.hyperparameters.items()
+            if name != "l2"
+        }
+        built = build_model(self.data.problem, self.space, self._architecture(choose), values)
+        model = keras.Model(built.inputs, built.outputs[0])
+        model.compile(
+            optimizer=make_optimizer(values, STEPS),
+            loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            metrics=["accuracy"],
+        )
+        return model
+
+    def _architecture(self, choose: Choose) -> list[str]:
+        def stack(kind: str, names: list[str], least: int, most: int) -> list[str]:
+            depth = choose(f"{kind} depth", range(least, most + 1))
+            return [choose(f"{kind} {number}", names) for number in range(depth)]
+
+        by_kind = {
+            kinds: [block.name for block in self.space.blocks if (block.family.takes, block.family.gives) == kinds]
+            for kinds in itertools.product(("image", "vector"), repeat=2)
+        }
+        if self.space.input == "vector":
+            return stack("dense", by_kind["vector", "vector"], 1, self.space.max_depth)
+        tower = stack("tower", by_kind["image", "image"], 1, TOWER)
+        end = choose("end", by_kind["image", "vector"])
+        return [*tower, end, *stack("dense", by_kind["vector", "vector"], 0, DENSE)]
+
+    def fit(self, model: Any, **options: Any) -> float:
+        """Train a model and give its best validation accuracy."""
+        import keras
+
+        best = keras.callbacks.LambdaCallback(on_epoch_end=lambda _epoch, logs: self._note(model, logs))
+        train, validation = self.data.splits["train"], self.data.splits["validation"]
+        history = model.fit(
+            np.asarray(train.x), train.y[self.target], batch_size=BATCH_SIZE, verbose=0,
+            validation_data=(np.asarray(validation.x), validation.y[self.target]),
+            **{"epochs": self.epochs, **options, "callbacks": [*options.get("callbacks", ()), best]},
+        )  # fmt: skip
+        self.trials += 1
+        return float(max(history.history["val_accuracy"]))
+
+    def _note(self, model: Any, logs: dict[str, float]) -> None:
+        if logs["val_accuracy"] > self.validation:
+            self.validation, self._best = logs["val_accuracy"], (model, model.get_weights())
+            self.curve.append((time.time(), self.validation))
+        if self.over:
+            model.stop_training = True
+
+    def finish(self) -> Figures:
+        """The figures, with the test split opened for the best model."""
+        model, weights = self._best
+        model.set_weights(weights)
+        test = self.data.splits["test"]
+        answers = model.predict(np.asarray(test.x), verbose=0).argmax(axis=1)
+        accuracy = float(np.mean(answers == test.y[self.target]))
+        return {"trials": self.trials, "validation": self.validation, "test": accuracy, "curve": self.curve}
+
+
+def kerastuner(peer: Peer, method: str, seed: int, folder: str) -> None:
+    """Search with KerasTuner until the time is up."""
+    import keras_tuner
+    from keras_tuner.errors import FatalError
+
+    class Models(keras_tuner.HyperModel):
+        def build(self, hp: Any) -> Any:
+            return peer.build(
+                lambda name, options: hp.Choice(name, list(options)),
+                lambda name, low, high, log: hp.Float(name, low, high, sampling="log" if log else "linear"),
+            )
+
+        def fit(self, _hp: Any, model: Any, *_args: Any, **options: Any) -> Figures:
+            if peer.over:
+                raise FatalError("the time is up")
+            kept = {name: options[name] for name in ("epochs", "initial_epoch", "callbacks") if name in options}
+            return {"val_accuracy": peer.fit(model, **kept)}
+
+    common = {"objective": keras_tuner.Objective("val_accuracy", "max"), "seed": seed, "directory": folder}
+    if method.endswith("hyperband"):
+        tuner = keras_tuner.Hyperband(Models(), max_epochs=peer.epochs, hyperband_iterations=MOST_TRIALS, **common)
+        train: dict[str, Any] = {}
+    else:
+        tuner = keras_tuner.RandomSearch(Models(), max_trials=MOST_TRIALS, **common)
+        train = {"epochs": peer.epochs}
+    try:
+        tuner.search(**train, verbose=0)
+    except FatalError:
+        if not peer.over:
+            raise
+
+
+def optuna(peer: Peer, _method: str, seed: int, _folder: str) -> None:
+    """Search with Optuna until the time is up."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
+
+    def score(trial: Any) -> float:
+        draw: Draw = lambda name, low, high, log: trial.suggest_float(name, low, high, log=log)  # noqa: E731
+        return peer.fit(peer.build(lambda name, options: trial.suggest_categorical(name, list(options)), draw))
+
+    study.optimize(score, timeout=max(0.0, peer.deadline - time.time()))
+
+
+def scikit_learn(data: PreparedData, seed: int) -> Figures:
+    """The best of four models by validation."""
+    from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.svm import SVC
+
+    target = data.problem.targets[0].name
+    x = {name: np.asarray(split.x).reshape(len(split.x), -1) for name, split in data.splits.items()}
+    y = {name: split.y[target] for name, split in data.splits.items()}
+    models = [
+        LogisticRegression(max_iter=2000),
+        RandomForestClassifier(200, random_state=seed, n_jobs=-1),
+        HistGradientBoostingClassifier(random_state=seed),
+        SVC(),
+    ]
+    found = [(model.fit(x["train"], y["train"]).score(x["validation"], y["validation"]), model) for model in models]
+    validation, best = max(found, key=lambda each: each[0])
+    return {"trials": len(models), "validation": validation, "test": best.score(x["test"], y["test"])}
+
+
+def msearch(options: dict[str, Any], seed: int, deadline: float, folder: str) -> Figures:
+    """Search as a user does, with a trainer a core."""
+    import msearch_core
+
+    minutes, log = (deadline - FINISH_SECONDS - time.time()) / 60, f"{folder}/log"
+    found = msearch_core.search(
+        **options, seed=seed, minutes=minutes, trainers=os.cpu_count(), steps=STEPS, batch_size=BATCH_SIZE, log=log
+    )
+    scores = {"validation": found.winner.validation["accuracy"], "test": found.winner.test["accuracy"]}
+    rows = found.trials.dropna(subset="objective").sort_values("finished_at")
+    curve = zip(rows["finished_at"].map(pd.Timestamp.timestamp), rows["objective"].cummax(), strict=True)
+    return {"trials": len(found.trials), **scores, "curve": list(curve)}
+
+
+def run(options: dict[str, Any], method: str, seed: int, deadline: float) -> Figures:
+    """One search, in this process."""
+    from msearch_core.data.problem import default_space
+
+    with tempfile.TemporaryDirectory(prefix="msearch-peers-") as folder:
+        if method == "msearch":
+            return msearch(options, seed, deadline, folder)
+        target = (options["target"],) if "target" in options else ()
+        data = open_prepared(prepare_cached(DataOptions(options["data"], target=target), seed=seed))
+        if method == "scikit-learn":
+            return scikit_learn(data, seed)
+        import keras
+
+        keras.utils.set_random_seed(seed)
+        peer = Peer(data, options.get("space") or default_space(data.problem), deadline)
+        {"kerastuner": kerastuner, "optuna": optuna}[method.split()[0]](peer, method, seed, folder)
+        return peer.finish()
