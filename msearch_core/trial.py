@@ -191,6 +191,10 @@ def to_parquet(table: pa.Table, metadata: dict[str, str] | None = None) -> bytes
 
     Snappy, since each column of a file compressed with zstd costs a decoder of its own, which triples the time to
     read one row. Pages carry checksums, so that a damaged byte is told from a value.
+
+    Args:
+        table: rows with the full schema.
+        metadata: is put into the file's own.
     """
     sink = io.BytesIO()
     small = table.num_rows < 100

@@ -8,6 +8,7 @@ import math
 import zlib
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -57,6 +58,13 @@ def test_every_float_survives(value: float) -> None:
     for number in (copy["objective"], *copy["curve"]):
         assert math.copysign(1, number) == math.copysign(1, value)
         assert number == value or (math.isnan(number) and math.isnan(value))
+
+
+def test_numpys_numbers_are_taken_as_arrow_takes_them() -> None:
+    data = results.encode({**ROW, "parameters": np.int64(7), "objective": np.float32(0.1), "curve": [np.float64(0.5)]})
+    row = results.decode(data)
+    assert (row["parameters"], row["objective"], row["curve"]) == (7, float(np.float32(0.1)), [0.5])
+    assert results.is_whole(data)
 
 
 def test_plain_pandas_reads_a_result() -> None:

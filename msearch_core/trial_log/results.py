@@ -27,7 +27,8 @@ def encode(row: Row) -> bytes:
     Raises:
         pyarrow.ArrowException: a value is not of its column's type.
     """
-    text = json.dumps({name: value for name, value in row.items() if value is not None}, separators=(",", ":"))
+    values = {name: value for name, value in row.items() if value is not None}
+    text = json.dumps(values, separators=(",", ":"), default=lambda scalar: scalar.item())  # NumPy's, as Arrow takes it
     return to_parquet(rows_to_table([row]), {COPY: f"{zlib.crc32(text.encode()):08x} {text}"})
 
 
