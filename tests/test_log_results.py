@@ -40,6 +40,7 @@ def with_copy(copy: str, row: Row = ROW) -> bytes:
     return to_parquet(rows_to_table([row]), {results.COPY: f"{zlib.crc32(copy.encode()):08x} {copy}"})
 
 
+@settings(deadline=None)
 @given(trials)
 def test_both_copies_say_what_was_written(row: Trial) -> None:
     data = results.encode(to_row(row))
