@@ -1,6 +1,6 @@
 """Many trainers on one log, training replaced by a table: does a trial cost the same when the log is long?
 
-    python -m benchmarks.log_scale --trials 100000 --trainers 64      # some hours on 2 cores
+    python -m benchmarks.log_scale --trials 100000 --trainers 64      # 45 minutes on 2 cores
     python -m benchmarks.log_scale --trials 5000 --trainers 16
     python -m benchmarks.log_scale --filled 98000 --trials 100000 --trainers 16    # only the end of a long search
 

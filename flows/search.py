@@ -51,6 +51,8 @@ from msearch_core.trial_log.patience import patiently
 LOOK_SECONDS = 1.0
 ARTIFACT_SECONDS = 15.0
 END_SECONDS = 10.0
+HOST_MINUTES = 5 / 60
+"""What a training host takes to load TensorFlow while trials are under way."""
 LEADERBOARD = 20
 MOST_PARENTS = 100
 """So many trials are shown as those that a winner was chosen among."""
@@ -204,7 +206,8 @@ def watch(session: Session, trainers: Trainers, finisher: Finisher, stopping: th
         if board.stopped is None:
             trainers.start()
             trainers.tend(board.done)
-        if board.stopped is not None or board.record.trials - board.done <= 2 * trainers.count:
+        over_soon = board.record.minutes is not None and minutes >= board.record.minutes - HOST_MINUTES
+        if board.stopped is not None or over_soon or board.record.trials - board.done <= 2 * trainers.count:
             finisher.prepare()
         if isinstance(trainers, PoolTrainers) and trainers.waits and not told:
             logger.warning(trainers.waits)
