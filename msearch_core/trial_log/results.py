@@ -70,7 +70,8 @@ def is_whole(data: bytes) -> bool:
     copy = read_copy(data)
     if copy is None:
         return COPY.encode() not in data
-    return repr(rows_to_table([copy]).to_pylist()) == repr(table.to_pylist())  # as text, since NaN is equal to nothing
+    row = rows_to_table([copy])
+    return row.equals(table) or repr(row.to_pylist()) == repr(table.to_pylist())  # as text NaN is equal to itself
 
 
 def _is_integer(value: Any) -> bool:
