@@ -71,7 +71,7 @@ def is_whole(data: bytes) -> bool:
     if copy is None:
         return COPY.encode() not in data
     row = rows_to_table([copy])
-    return row.equals(table) or repr(row.to_pylist()) == repr(table.to_pylist())  # as text NaN is equal to itself
+    return bool(row.equals(table)) or repr(row.to_pylist()) == repr(table.to_pylist())  # as text NaN is equal to itself
 
 
 def _is_integer(value: Any) -> bool:
