@@ -142,7 +142,8 @@ def main() -> None:
     )
     if options.trainers == 1:
         chains = [in_sequence([span for span in spans if began <= span[0] < ended]) for began, ended in trials]
-        print(f", {statistics.mean(chains):.1f} of them in sequence (at most {max(chains)})", end="")
+        print(f", {statistics.mean(chains):.1f} of them in sequence (at most {max(chains)}", end="")
+        print(f", more than 6 in {sum(chain > 6 for chain in chains)} of {len(chains)} trials)", end="")
     print()
 
 
