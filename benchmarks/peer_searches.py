@@ -63,7 +63,7 @@ class Peer:
 
         from msearch_core.distributions import Choice
         from msearch_core.training.build import build_model
-        from msearch_core.training.loop import make_optimizer
+        from msearch_core.training.steps import make_optimizer
 
         values = {
             name: choose(name, each.options) if isinstance(each, Choice) else draw(name, each.low, each.high, each.log)

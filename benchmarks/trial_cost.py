@@ -117,7 +117,7 @@ def print_limits(folder: str, space_name: str, url: str) -> None:
     from msearch_core.training.build import build_model
     from msearch_core.training.child import rewrite_graphs, use_threads
     from msearch_core.training.feed import make_feed
-    from msearch_core.training.loop import make_optimizer, make_train_steps
+    from msearch_core.training.steps import TrainSteps, make_optimizer
 
     use_threads(1)
     data = open_prepared(Path(folder))
@@ -127,12 +127,12 @@ def print_limits(folder: str, space_name: str, url: str) -> None:
         rewrite_graphs(steps)
         model = build_model(data.problem, space, row.architecture, hyperparameters)
         optimizer = make_optimizer(hyperparameters, steps)
-        take = make_train_steps(model, optimizer, data.problem, train, hyperparameters)
+        take = TrainSteps(model, optimizer, data.problem, train, hyperparameters)
         feed = make_feed(train, 0, BATCH_SIZE, steps, train.x.nbytes)
         first, rest = feed.take(0, 1), feed.take(0, steps)
-        float(take(first.x, first.y, first.weight, first.chosen))
+        take(first)
         began = time.process_time()
-        float(take(rest.x, rest.y, rest.weight, rest.chosen))
+        take(rest)
         print(time.process_time() - began)
 
 

@@ -24,11 +24,10 @@ from msearch_core.training.loop import (
     Signals,
     TrainingRun,
     fit,
-    make_optimizer,
     make_predict,
-    make_train_steps,
 )
 from msearch_core.training.spec import Base, Member
+from msearch_core.training.steps import TrainSteps, make_optimizer
 from tests import training_data
 from tests.training_runs import build
 from tests.training_spaces import DENSE, NORM, STEP, STEPS, TABLES
@@ -59,7 +58,7 @@ def trained(data: PreparedData, growth: Growth) -> Progress:
     optimizer = make_optimizer({"learning_rate": 1e-2}, STEPS_TAKEN)
     run = TrainingRun(
         model=growth.model,
-        train_steps=make_train_steps(growth.model, optimizer, data.problem, growth.train, {}, growth.loss),
+        train_steps=TrainSteps(growth.model, optimizer, data.problem, growth.train, {}, growth.loss),
         predict=growth.predict,
         feed=make_feed(growth.train, 0, 32, STEPS_TAKEN, 1 << 30),
         problem=data.problem,

@@ -15,7 +15,7 @@ from msearch_core.training.build import build_model, count_flops, count_paramete
 from msearch_core.training.checkpoints import assign_weights, load, load_state, save, weights_of
 from msearch_core.training.feed import batch_indices
 from msearch_core.training.inherit import Inheritance, inherit
-from msearch_core.training.loop import make_optimizer
+from msearch_core.training.steps import make_optimizer
 from tests import training_data, training_spaces
 from tests.training_runs import HYPERPARAMETERS, build, of, trained
 from tests.training_spaces import IMAGES, TABLES

@@ -20,10 +20,11 @@ from msearch_core.training import feed
 from msearch_core.training.build import build_model
 from msearch_core.training.checkpoints import assign_weights, weights_of
 from msearch_core.training.feed import Streamed, make_feed
-from msearch_core.training.loop import make_optimizer, make_predict, make_train_steps
+from msearch_core.training.loop import make_predict
 from msearch_core.training.losses import make_loss
 from msearch_core.training.predict import tabulate
 from msearch_core.training.resume import load_progress, save_progress
+from msearch_core.training.steps import TrainSteps, make_optimizer
 from msearch_core.training.winner import complete_model
 from tests import training_data
 from tests.training_runs import build, trained
@@ -170,9 +171,9 @@ def test_padding_changes_nothing(data: PreparedData, space, architecture) -> Non
     model, other = (build(each, space, architecture, feature_dropout=0.0) for each in (data, longer))
     assign_weights(other, weights_of(model))
     for each, own in ((data, model), (longer, other)):
-        take = make_train_steps(own, keras.optimizers.SGD(0.1), each.problem, each.splits["train"], {})
-        taken = make_feed(each.splits["train"], 0, 32, 3, 1 << 30).take(0, 3)
-        take(taken.x, taken.y, taken.weight, taken.chosen)
+        take = TrainSteps(own, keras.optimizers.SGD(0.1), each.problem, each.splits["train"], {})
+        take(make_feed(each.splits["train"], 0, 32, 3, 1 << 30).take(0, 3))
+        take.scatter()
     for path, value in weights_of(model).items():
         np.testing.assert_allclose(weights_of(other)[path], value, rtol=1e-4, atol=1e-5, err_msg=path)
 
@@ -220,11 +221,12 @@ def test_a_checkpoint_holds_all_random_generators(kind: str, tmp_path: Path) -> 
     def begin():
         model = build(data, space, architecture, **options)
         optimizer = make_optimizer({"optimizer": "adam", "decay": "cosine"}, 40)
-        return model, optimizer, make_train_steps(model, optimizer, data.problem, train, options)
+        return model, optimizer, TrainSteps(model, optimizer, data.problem, train, options)
 
     def go(take, start: int, stop: int) -> None:
-        taken = source.take(start, stop)
-        take(taken.x, taken.y, taken.weight, taken.chosen)
+        take.gather()
+        take(source.take(start, stop))
+        take.scatter()
 
     model, _, take = begin()
     go(take, 0, 40)

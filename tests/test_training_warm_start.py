@@ -10,10 +10,11 @@ import pytest
 
 from msearch_core.data.problem import fitted_space
 from msearch_core.training import checkpoints
+from msearch_core.training.feed import Batches
 from msearch_core.training.flat import FlatWeights
-from msearch_core.training.loop import make_optimizer, make_train_steps
 from msearch_core.training.slots import slots_of
 from msearch_core.training.spec import Parent, TrialSpec
+from msearch_core.training.steps import TrainSteps, make_optimizer
 from msearch_core.training.warm_start import warm_start
 from tests import training_data
 from tests.training_runs import build
@@ -29,10 +30,11 @@ def trained(folder: Path, seed: int) -> tuple[Any, str]:
     """A model after a few steps, and the file that it left: each seed takes the same first steps and others then."""
     model = build(DATA, TABLES, PARENT)
     optimizer = make_optimizer({"optimizer": "adam", "learning_rate": 1e-3}, 12)
-    steps = make_train_steps(model, optimizer, DATA.problem, DATA.splits["train"], {})
+    steps = TrainSteps(model, optimizer, DATA.problem, DATA.splits["train"], {})
     batches = np.random.default_rng(seed).integers(len(X), size=(12, 32))
     batches[:6] = np.random.default_rng(0).integers(len(X), size=(6, 32))
-    steps(X, DATA.splits["train"].y, np.ones(len(X), np.float32), batches.astype(np.int32))
+    steps(Batches(X, DATA.splits["train"].y, np.ones(len(X), np.float32), batches.astype(np.int32)))
+    steps.scatter()
     path = folder / f"{seed}.safetensors"
     checkpoints.save(path, checkpoints.weights_of(model) | slots_of(model, optimizer))
     return model, str(path)

@@ -17,10 +17,9 @@ from msearch_core.training.loop import (
     Signals,
     TrainingRun,
     fit,
-    make_optimizer,
     make_predict,
-    make_train_steps,
 )
+from msearch_core.training.steps import TrainSteps, make_optimizer
 
 HYPERPARAMETERS = {"optimizer": "adam", "learning_rate": 3e-3, "decay": "cosine", "l2": 1e-4, "clip_norm": 1.0}
 
@@ -32,7 +31,7 @@ def trained(
     train = data.splits["train"]
     run = TrainingRun(
         model=model,
-        train_steps=make_train_steps(model, optimizer, data.problem, train, hyperparameters),
+        train_steps=TrainSteps(model, optimizer, data.problem, train, hyperparameters),
         predict=make_predict(model, data.problem, train.x.dtype),
         feed=make_feed(train, 0, 32, steps, in_memory),
         problem=data.problem,

@@ -25,14 +25,13 @@ from msearch_core.training.loop import (
     Signals,
     TrainingRun,
     fit,
-    make_optimizer,
     make_predict,
-    make_train_steps,
 )
 from msearch_core.training.measure import Stopwatch, latency, processor, reset_peak
 from msearch_core.training.resume import go_on, save_progress, warm_up_steps
 from msearch_core.training.slots import slots_of
 from msearch_core.training.spec import ProgressRecord, TrialResult, TrialSpec
+from msearch_core.training.steps import TrainSteps, make_optimizer
 from msearch_core.training.summaries import Summaries
 from msearch_core.training.warm_start import warm_start
 
@@ -114,8 +113,7 @@ def train(trial: TrialSpec, signals: Signals, watch: Stopwatch) -> TrialResult:
             growth = grow(trial.base, model, problem, space, splits, smoothing)
             learner, training, loss_of = growth.model, growth.train, growth.loss
     with watch.timed("trace"):
-        train_steps = make_train_steps(learner, optimizer, problem, training, trial.hyperparameters, loss_of)
-        train_steps.get_concrete_function()
+        train_steps = TrainSteps(learner, optimizer, problem, training, trial.hyperparameters, loss_of)
     with watch.timed("warm_start"):
         inheritance, warnings = warm_start(model, optimizer, space, trial, training.x)
         if growth:

@@ -15,10 +15,10 @@ VECTOR = "weights"
 
 
 class FlatWeights:
-    """One variable that holds all trainable weights in a row, for the optimizer to update.
+    """One variable that holds all trainable weights in a row, for training steps to use and to update.
 
-    The model goes on using its own variables: they are copied in before training steps begin (`gather`) and out after
-    each update (`scatter`).
+    The model's own variables stay behind meanwhile: what they hold is taken over before training steps begin
+    (`gather`) and given back when the model is needed (`scatter`).
 
     Args:
         variables: the weights, ``float32`` of any shape.
@@ -29,23 +29,27 @@ class FlatWeights:
 
     def __init__(self, variables: Sequence[Any]) -> None:
         self._variables = list(variables)
-        self.vector = keras.Variable(
-            np.concatenate([np.zeros(0), *map(_flat, self._variables)]), dtype="float32", name=VECTOR
-        )
+        self.vector = keras.Variable(self._values(), dtype="float32", name=VECTOR)
 
     def gather(self) -> None:
         """Take the weights over from the variables."""
-        self.vector.assign(self.join([variable.value for variable in self._variables]))
-
-    def join(self, tensors: Sequence[Any]) -> Any:
-        """Tensors of the weights' shapes as one vector."""
-        return tf.concat([tf.reshape(each, [-1]) for each in tensors], axis=0)
+        self.vector.assign(self._values())
 
     def scatter(self) -> None:
         """Give the weights to the variables."""
-        parts = tf.split(self.vector.value, sizes(self._variables))
-        for variable, part in zip(self._variables, parts, strict=True):
-            variable.assign(tf.reshape(part, variable.shape))
+        for variable, value in zip(self._variables, split(self.vector.value.numpy(), self._variables), strict=True):
+            variable.value.assign(value)  # past Keras' own checks, which take as long again
+
+    def tensors(self, vector: Any) -> list[tuple[Any, Any]]:
+        """Each variable with its part of a vector, in its shape; ``vector`` is a tensor like the attribute."""
+        parts = tf.split(vector, sizes(self._variables))
+        return [
+            (variable, part if len(variable.shape) == 1 else tf.reshape(part, variable.shape))
+            for variable, part in zip(self._variables, parts, strict=True)
+        ]
+
+    def _values(self) -> np.ndarray:
+        return np.concatenate([np.zeros(0), *(variable.value.numpy().reshape(-1) for variable in self._variables)])
 
 
 def split(vector: np.ndarray, variables: Sequence[Any]) -> list[np.ndarray]:
@@ -60,7 +64,3 @@ def split(vector: np.ndarray, variables: Sequence[Any]) -> list[np.ndarray]:
 def sizes(variables: Sequence[Any]) -> list[int]:
     """How many numbers each of the weights has."""
     return [int(np.prod(variable.shape)) for variable in variables]
-
-
-def _flat(variable: Any) -> np.ndarray:
-    return np.asarray(variable.value.numpy()).reshape(-1)

@@ -1,4 +1,4 @@
-"""The training loop: many steps in one TensorFlow call, over batches drawn beforehand.
+"""The training loop: steps over batches drawn beforehand, many at a time.
 
 Between calls it looks at the clock and at signals, evaluates at evenly spaced steps and writes checkpoints. How the
 steps are cut into calls does not change the result, so a resumed trial ends with the very weights of an
@@ -14,18 +14,14 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from msearch_core.algorithms.early_stopping import EVALUATIONS
 from msearch_core.data.problem import Problem, Split
 from msearch_core.objectives import Objective, loss
-from msearch_core.space import Value
-from msearch_core.training.build import is_kernel
 from msearch_core.training.feed import Feed, take_rows
-from msearch_core.training.flat import FlatWeights
-from msearch_core.training.losses import Loss, make_loss
+from msearch_core.training.steps import TrainSteps
 
 SECONDS_BETWEEN_LOOKS = 0.3
 PREDICTION_BATCH = 1024
@@ -75,7 +71,7 @@ class TrainingRun:
 
     Attributes:
         model: as ``build_model`` makes it.
-        train_steps: as ``make_train_steps`` makes it.
+        train_steps: takes gradient steps on it.
         predict: as ``make_predict`` makes it.
         feed: what is learned from, in order.
         problem: what is learned.
@@ -92,7 +88,7 @@ class TrainingRun:
     """
 
     model: Any
-    train_steps: Any
+    train_steps: TrainSteps
     predict: Callable[[np.ndarray], Outputs]
     feed: Feed
     problem: Problem
@@ -119,97 +115,6 @@ class Fit:
     ending: Ending
     error: str | None
     outputs: Outputs | None
-
-
-def make_optimizer(hyperparameters: Mapping[str, Value], steps: int, warm_up: int = 0) -> Any:
-    """A Keras optimizer.
-
-    Args:
-        hyperparameters: ``optimizer`` (adam, adamw, sgd with Nesterov momentum 0.9, rmsprop), ``learning_rate``,
-            ``decay`` (none, or cosine to zero at the last step) and ``clip_norm`` (of all gradients together; 0 for
-            none).
-        steps: gradient steps in all.
-        warm_up: over so many of them the learning rate rises from zero to its full height.
-
-    Raises:
-        KeyError: the optimizer is unknown.
-    """
-    rate: Any = float(hyperparameters.get("learning_rate", 1e-3))
-    decays = hyperparameters.get("decay", "none") == "cosine"
-    if warm_up:
-        rate = keras.optimizers.schedules.CosineDecay(
-            0.0, max(1, steps - warm_up), alpha=0.0 if decays else 1.0, warmup_target=rate, warmup_steps=warm_up
-        )
-    elif decays:
-        rate = keras.optimizers.schedules.CosineDecay(rate, steps)
-    common = {"learning_rate": rate, "global_clipnorm": float(hyperparameters.get("clip_norm", 0.0)) or None}
-    makers: dict[str, Callable[[], Any]] = {
-        "adam": lambda: keras.optimizers.Adam(**common),
-        "adamw": lambda: keras.optimizers.AdamW(weight_decay=0.01, **common),
-        "sgd": lambda: keras.optimizers.SGD(momentum=0.9, nesterov=True, **common),
-        "rmsprop": lambda: keras.optimizers.RMSprop(**common),
-    }
-    return makers[str(hyperparameters.get("optimizer", "adam"))]()
-
-
-def make_train_steps(
-    model: Any,
-    optimizer: Any,
-    problem: Problem,
-    train: Split,
-    hyperparameters: Mapping[str, Value],
-    loss_of: Loss | None = None,
-) -> Any:
-    """A TensorFlow function ``(x, y, weight, batches) -> sum of the losses`` that takes one step a row of ``batches``.
-
-    The data are arguments: a captured constant would never be freed.
-
-    Args:
-        model: as ``build_model`` makes it.
-        optimizer: as ``make_optimizer`` makes it.
-        problem: the targets.
-        train: gives the types of the arrays.
-        hyperparameters: ``l2`` (times the sum of all squared kernels) and ``label_smoothing``.
-        loss_of: what training lowers, if not the loss of the labels alone.
-    """
-    loss_of = loss_of or make_loss(problem, float(hyperparameters.get("label_smoothing", 0.0)))
-    l2 = float(hyperparameters.get("l2", 0.0))
-    kernels = [variable for variable in model.trainable_variables if is_kernel(variable)]
-    weights = FlatWeights(model.trainable_variables)
-    optimizer.build([weights.vector])
-
-    # Keras' layers need no conversion by AutoGraph, which would take as long as all the rest of tracing.
-    @tf.function(  # type: ignore[untyped-decorator]
-        autograph=False,
-        input_signature=[
-            tf.TensorSpec((None, *problem.input_shape), train.x.dtype),
-            {name: tf.TensorSpec((None, *values.shape[1:]), values.dtype) for name, values in train.y.items()},
-            tf.TensorSpec((None,), tf.float32),
-            tf.TensorSpec((None, None), tf.int32),
-        ],
-    )
-    def train_steps(x: Any, y: Any, weight: Any, batches: Any) -> Any:
-        def train_step(step: Any, total: Any) -> tuple[Any, Any]:
-            chosen = batches[step]
-            targets = {name: tf.gather(values, chosen) for name, values in y.items()}
-            with tf.GradientTape() as tape:
-                outputs = model(tf.cast(tf.gather(x, chosen), tf.float32), training=True)
-                value = loss_of(targets, outputs, tf.gather(weight, chosen)) + sum(model.losses)
-                if l2:
-                    value += l2 * tf.add_n([tf.reduce_sum(tf.square(kernel)) for kernel in kernels])
-            gradients = tape.gradient(value, model.trainable_variables, unconnected_gradients="zero")
-            optimizer.apply([weights.join(gradients)], [weights.vector])
-            weights.scatter()
-            return step + 1, total + value
-
-        weights.gather()
-        count = tf.shape(batches)[0]
-        _, total = tf.while_loop(
-            lambda step, _: step < count, train_step, (tf.constant(0), tf.zeros(())), parallel_iterations=1
-        )
-        return total
-
-    return train_steps
 
 
 def as_outputs(problem: Problem, logits: Mapping[str, Any]) -> dict[str, Any]:
@@ -266,25 +171,23 @@ def fit(run: TrainingRun, progress: Progress, signals: Signals) -> Fit:
     ending: Ending = "completed"
     error = None
     losses, since = 0.0, progress.step
+    run.train_steps.gather()
     while progress.step < last:
         if signals.preempt:
-            with run.timed("checkpoint"):
-                run.save()
+            _save(run)
             return Fit("preempted", None, None)
         told = signals.finish or progress.step >= run.stop_at
         if told or time.monotonic() > run.deadline:
             ending, error = "stopped", None if told else "time limit"
             break
         if time.monotonic() > next_save:
-            with run.timed("checkpoint"):
-                run.save()
+            _save(run)
             next_save = time.monotonic() + run.save_seconds
         point = next(each for each in points if each > progress.step)
         stop = int(min(point, progress.step + chunk, run.feed.end(progress.step), run.stop_at))
         with run.timed("train"):
             began = time.monotonic()
-            batches = run.feed.take(progress.step, stop)
-            total = float(run.train_steps(batches.x, batches.y, batches.weight, batches.chosen))
+            total = run.train_steps(run.feed.take(progress.step, stop))
             seconds = time.monotonic() - began
         progress.seconds += seconds
         pace = SECONDS_BETWEEN_LOOKS * (stop - progress.step) / max(seconds, 1e-6)
@@ -295,17 +198,16 @@ def fit(run: TrainingRun, progress: Progress, signals: Signals) -> Fit:
             return Fit("diverged", f"the loss is not finite by step {stop}", None)
         if stop == point:
             with run.timed("evaluate"):
-                finite = _evaluate(run, run.predict(run.validation.x), progress)
+                finite = _evaluate(run, progress)
             if not finite:
                 return Fit("diverged", f"the outputs or their score are not finite at step {stop}", None)
             progress.loss, losses, since = losses / (stop - since), 0.0, stop
             run.report(progress)
     if ending == "completed" and last < run.steps:
-        with run.timed("checkpoint"):
-            run.save()
+        _save(run)
     with run.timed("evaluate"):
         if ending == "stopped" and (progress.step not in points or progress.best is None):
-            _evaluate(run, run.predict(run.validation.x), progress)
+            _evaluate(run, progress)
         if progress.best is None:
             return Fit("diverged", f"the model has no finite score at step {progress.step}", None)
         for variable, value in zip(run.model.weights, progress.best_weights, strict=True):
@@ -314,8 +216,17 @@ def fit(run: TrainingRun, progress: Progress, signals: Signals) -> Fit:
     return Fit(ending, error, outputs)
 
 
-def _evaluate(run: TrainingRun, outputs: Outputs, progress: Progress) -> bool:
+def _save(run: TrainingRun) -> None:
+    """Write a checkpoint of the model as it is now."""
+    with run.timed("checkpoint"):
+        run.train_steps.scatter()
+        run.save()
+
+
+def _evaluate(run: TrainingRun, progress: Progress) -> bool:
     """Add a point to the curve and keep the weights if they are the best so far; ``False`` if not finite."""
+    run.train_steps.scatter()
+    outputs = run.predict(run.validation.x)
     if not all(np.isfinite(values).all() for values in outputs.values()):
         return False
     value = run.objective.score(run.validation.y, outputs, run.validation.weight)
