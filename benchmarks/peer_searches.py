@@ -7,6 +7,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,8 @@ from msearch_core.data.prepared import PreparedData, open_prepared
 METHODS = ("msearch", "kerastuner random", "kerastuner hyperband", "optuna tpe", "scikit-learn")
 STEPS, BATCH_SIZE = 500, 64
 """Of a trial: msearch's defaults."""
+ENSEMBLE_EVERY = 5
+"""Of msearch's trials one in so many is an ensemble of those before it."""
 MOST_TRIALS = 10_000
 FINISH_SECONDS = 11.0
 """So much less msearch is told to search: its clock starts with its trainers and stops before the winner is named."""
@@ -28,8 +31,27 @@ TOWER, DENSE = 3, 1
 Choose = Callable[[str, Sequence[Any]], Any]
 Draw = Callable[[str, float, float, bool], float]
 Figures = dict[str, Any]
-"""What came of a search: ``trials``, ``validation`` and ``test`` (accuracies) and, where it takes its time, ``curve``:
-(time.time(), best validation accuracy so far) whenever that rose."""
+"""What came of a search: ``trials``, ``validation`` and ``test`` (accuracies), ``cpu`` where it tells its CPU seconds
+itself, and, where it takes its time, ``curve``: (time.time(), best validation accuracy so far) whenever that rose."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a peer had come to when a deadline was over.
+
+    Attributes:
+        trials: begun by then.
+        validation: the best accuracy.
+        model: that reached it, and with which weights.
+        weights: as ``model.get_weights`` gives them.
+        cpu: seconds.
+    """
+
+    trials: int
+    validation: float
+    model: Any
+    weights: Any
+    cpu: float
 
 
 class Peer:
@@ -38,24 +60,26 @@ class Peer:
     Args:
         data: a classification with one target.
         space: import name of msearch's space for it.
-        deadline: by ``time.time``; a trial under way then ends with its epoch and counts.
+        deadlines: by ``time.time``, ascending; an epoch under way then still counts, and a trial under way at the last
+            one ends with it.
     """
 
-    def __init__(self, data: PreparedData, space: str, deadline: float) -> None:
+    def __init__(self, data: PreparedData, space: str, deadlines: Sequence[float]) -> None:
         from msearch_core.data.problem import fitted_space
         from msearch_core.loading import load_space
 
-        self.data, self.deadline = data, deadline
+        self.data, self.deadlines = data, deadlines
         self.space = fitted_space(load_space(space), data.problem)
         self.target = data.problem.targets[0].name
         self.epochs = max(1, round(STEPS * BATCH_SIZE / len(data.splits["train"].x)))
         self.trials, self.validation = 0, 0.0
         self.curve: list[tuple[float, float]] = []
+        self.found: list[Found] = []
 
     @property
     def over(self) -> bool:
         """Whether the time is up."""
-        return time.time() >= self.deadline
+        return time.time() >= self.deadlines[-1]
 
     def build(self, choose: Choose, draw: Draw) -> Any:
         """A compiled model, of whatever the peer chooses."""
@@ -112,17 +136,27 @@ class Peer:
         if logs["val_accuracy"] > self.validation:
             self.validation, self._best = logs["val_accuracy"], (model, model.get_weights())
             self.curve.append((time.time(), self.validation))
+        self._look_back(1)
         if self.over:
             model.stop_training = True
 
-    def finish(self) -> Figures:
-        """The figures, with the test split opened for the best model."""
-        model, weights = self._best
-        model.set_weights(weights)
+    def _look_back(self, under_way: int) -> None:
+        for _ in range(len(self.found), sum(time.time() >= each for each in self.deadlines)):
+            self.found.append(Found(self.trials + under_way, self.validation, *self._best, time.process_time()))
+
+    def finish(self) -> list[Figures]:
+        """The figures by deadline, with the test split opened for the best model by then."""
+        self._look_back(0)
         test = self.data.splits["test"]
-        answers = model.predict(np.asarray(test.x), verbose=0).argmax(axis=1)
-        accuracy = float(np.mean(answers == test.y[self.target]))
-        return {"trials": self.trials, "validation": self.validation, "test": accuracy, "curve": self.curve}
+        figures = []
+        for each, deadline in zip(self.found, self.deadlines, strict=True):
+            each.model.set_weights(each.weights)
+            answers = each.model.predict(np.asarray(test.x), verbose=0).argmax(axis=1)
+            accuracy = float(np.mean(answers == test.y[self.target]))
+            curve = [point for point in self.curve if point[0] <= deadline]
+            said = {"trials": each.trials, "validation": each.validation, "test": accuracy, "cpu": each.cpu}
+            figures.append({**said, "curve": curve})
+        return figures
 
 
 def kerastuner(peer: Peer, method: str, seed: int, folder: str) -> None:
@@ -168,7 +202,7 @@ def optuna(peer: Peer, _method: str, seed: int, _folder: str) -> None:
         draw: Draw = lambda name, low, high, log: trial.suggest_float(name, low, high, log=log)  # noqa: E731
         return peer.fit(peer.build(lambda name, options: trial.suggest_categorical(name, list(options)), draw))
 
-    study.optimize(score, timeout=max(0.0, peer.deadline - time.time()))
+    study.optimize(score, timeout=max(0.0, peer.deadlines[-1] - time.time()))
 
 
 def scikit_learn(data: PreparedData, seed: int) -> Figures:
@@ -196,29 +230,28 @@ def msearch(options: dict[str, Any], seed: int, deadline: float, folder: str) ->
     import msearch_core
 
     minutes, log = (deadline - FINISH_SECONDS - time.time()) / 60, f"{folder}/log"
-    found = msearch_core.search(
-        **options, seed=seed, minutes=minutes, trainers=os.cpu_count(), steps=STEPS, batch_size=BATCH_SIZE, log=log
-    )
+    asked = {"steps": STEPS, "batch_size": BATCH_SIZE, "ensemble_every": ENSEMBLE_EVERY}
+    found = msearch_core.search(**options, **asked, seed=seed, minutes=minutes, trainers=os.cpu_count(), log=log)
     scores = {"validation": found.winner.validation["accuracy"], "test": found.winner.test["accuracy"]}
     rows = found.trials.dropna(subset="objective").sort_values("finished_at")
     curve = zip(rows["finished_at"].map(pd.Timestamp.timestamp), rows["objective"].cummax(), strict=True)
     return {"trials": len(found.trials), **scores, "curve": list(curve)}
 
 
-def run(options: dict[str, Any], method: str, seed: int, deadline: float) -> Figures:
-    """One search, in this process."""
+def run(options: dict[str, Any], method: str, seed: int, deadlines: Sequence[float]) -> list[Figures]:
+    """One search, in this process: what came of it, by deadline."""
     from msearch_core.data.problem import default_space
 
     with tempfile.TemporaryDirectory(prefix="msearch-peers-") as folder:
         if method == "msearch":
-            return msearch(options, seed, deadline, folder)
+            return [msearch(options, seed, *deadlines, folder)]
         target = (options["target"],) if "target" in options else ()
         data = open_prepared(prepare_cached(DataOptions(options["data"], target=target), seed=seed))
         if method == "scikit-learn":
-            return scikit_learn(data, seed)
+            return [scikit_learn(data, seed)] * len(deadlines)
         import keras
 
         keras.utils.set_random_seed(seed)
-        peer = Peer(data, options.get("space") or default_space(data.problem), deadline)
+        peer = Peer(data, options.get("space") or default_space(data.problem), deadlines)
         {"kerastuner": kerastuner, "optuna": optuna}[method.split()[0]](peer, method, seed, folder)
         return peer.finish()

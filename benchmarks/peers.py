@@ -4,8 +4,10 @@ KerasTuner (random search, Hyperband), Optuna (TPE) and msearch have the same da
 peers choose among msearch's own blocks and hyperparameters (but ``l2``, which msearch adds in its own loop) and train
 with ``model.fit`` for as many gradient steps a trial as msearch does, Hyperband for up to as many. Scikit-learn's
 models have their default settings and take what time they need. Each run is a fresh process, whose start counts, too.
-The test split is opened for the best by validation only. Results are kept in a file of JSON lines: what is there is
-not run again, so the whole can be done in parts. The files belong to one machine and one ``--seconds``.
+One in five of msearch's trials is an ensemble of those before it, which the peers do not have. With several
+``--seconds`` a peer goes on to the last of them, and what it has found by each counts; msearch is run for each anew.
+The test split is opened for the best by validation only. Results are kept in files of JSON lines, one for each
+``--seconds``: what is there is not run again, so the whole can be done in parts. The files belong to one machine.
 Intervals are of 95 %, by t over seeds; what was reached on the way are medians.
 """
 
@@ -41,10 +43,13 @@ def sources(folder: Path) -> dict[str, dict[str, Any]]:
     }
 
 
-def measure(options: dict[str, Any], method: str, seed: int, seconds: float) -> Figures:
-    """One search in a process of its own, with the CPU seconds of it and of all that descend from it."""
+def measure(options: dict[str, Any], method: str, seed: int, budgets: Sequence[float]) -> list[Figures]:
+    """One search in a process of its own: what it had come to after each so many seconds.
+
+    CPU seconds are those of all that descend from the process, too, unless it tells them itself.
+    """
     began = time.time()
-    asked = json.dumps([options, method, seed, began + seconds])
+    asked = json.dumps([options, method, seed, [began + seconds for seconds in budgets]])
     quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     command = [sys.executable, "-m", "benchmarks.peers", "--run", asked]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=quiet) as process:
@@ -53,9 +58,15 @@ def measure(options: dict[str, Any], method: str, seed: int, seconds: float) -> 
     wall = time.time() - began
     if process.returncode:
         raise SystemExit(f"{method} on seed {seed} failed with code {process.returncode}; its own words are above")
-    figures = json.loads(told.splitlines()[-1])
-    curve = [(round(when - began, 1), score) for when, score in figures.get("curve", ())]
-    return {**figures, "curve": curve, "cpu": round(cpu, 1), "wall": round(wall, 1)}
+    return [
+        {
+            **figures,
+            "curve": [(round(when - began, 1), score) for when, score in figures.get("curve", ())],
+            "cpu": round(figures.get("cpu", cpu), 1),
+            "wall": round(min(wall, seconds) if seconds < budgets[-1] else wall, 1),
+        }
+        for figures, seconds in zip(json.loads(told.splitlines()[-1]), budgets, strict=True)
+    ]
 
 
 def watched_cpu(process: subprocess.Popen[str]) -> float:
@@ -87,8 +98,31 @@ def reached(curve: Sequence[tuple[float, float]], seconds: float) -> float:
     return max((score for when, score in curve if when <= seconds), default=0.0 if curve else float("nan"))
 
 
+class Results:
+    """A file of JSON lines, one a search.
+
+    Attributes:
+        rows: by data, seed and method.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        lines = map(json.loads, path.read_text().splitlines() if path.exists() else [])
+        self.rows: dict[tuple[str, int, str], Figures] = {
+            (each["data"], each["seed"], each["method"]): each for each in lines
+        }
+
+    def add(self, row: Figures) -> None:
+        """Keep a row, and print it without its curve."""
+        self.rows[row["data"], row["seed"], row["method"]] = row
+        with self._path.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+        print(self._path.stem, json.dumps({name: value for name, value in row.items() if name != "curve"}), flush=True)
+
+
 def print_table(rows: Sequence[Figures], seconds: float) -> None:
     """A line for each search of each set of data."""
+    print(f"\n{seconds:g} seconds")
     titles = ["data", "search", "seeds", "trials", "CPU s a trial", "seconds", f"validation by {seconds / 4:g} s"]
     titles += [f"by {seconds / 2:g} s", "at the end", "test", "median test"]
     print(f"\n| {' | '.join(titles)} |\n{'| --- ' * len(titles)}|")
@@ -108,7 +142,7 @@ def main() -> None:
     parser.add_argument("--data", nargs="+", default=["digits", "breast_cancer", "table"])
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3, 4])
-    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--seconds", nargs="+", type=float, default=[60], help="ascending")
     parser.add_argument("--folder", type=Path, default=Path("benchmark-searches"), help="for the results")
     parser.add_argument("--run", help=argparse.SUPPRESS)
     asked = parser.parse_args()
@@ -116,19 +150,18 @@ def main() -> None:
         print(json.dumps(run(*json.loads(asked.run))))
         return
     asked.folder.mkdir(parents=True, exist_ok=True)
-    results = asked.folder / f"peers-{asked.seconds:g}.jsonl"
-    lines = map(json.loads, results.read_text().splitlines() if results.exists() else [])
-    known = {(each["data"], each["seed"], each["method"]): each for each in lines}
     options = sources(asked.folder.absolute())
+    known = {seconds: Results(asked.folder / f"peers-{seconds:g}.jsonl") for seconds in asked.seconds}
     keys = list(itertools.product(asked.data, asked.seeds, asked.methods))  # methods in turn: a machine has its moods
     for data, seed, method in keys:
-        if (data, seed, method) not in known:
-            figures = measure(options[data], method, seed, asked.seconds)
-            row = known[data, seed, method] = {"data": data, "method": method, "seed": seed, **figures}
-            with results.open("a") as file:
-                file.write(json.dumps(row) + "\n")
-            print(json.dumps({name: value for name, value in row.items() if name != "curve"}), flush=True)
-    print_table([known[key] for key in keys], asked.seconds)
+        missing = [seconds for seconds in asked.seconds if (data, seed, method) not in known[seconds].rows]
+        # What a peer has come to on the way is what it would have come to; msearch plans for its end.
+        for budgets in [[each] for each in missing] if method == "msearch" else filter(None, [missing]):
+            found = measure(options[data], method, seed, budgets)
+            for seconds, figures in zip(budgets, found, strict=True):
+                known[seconds].add({"data": data, "method": method, "seed": seed, **figures})
+    for seconds, results in known.items():
+        print_table([results.rows[key] for key in keys], seconds)
 
 
 if __name__ == "__main__":
