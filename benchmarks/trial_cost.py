@@ -127,7 +127,7 @@ def print_limits(folder: str, space_name: str, url: str) -> None:
         rewrite_graphs(steps)
         model = build_model(data.problem, space, row.architecture, hyperparameters)
         optimizer = make_optimizer(hyperparameters, steps)
-        take = TrainSteps(model, optimizer, data.problem, train, hyperparameters)
+        take = TrainSteps(model, optimizer, data.problem, train, hyperparameters, BATCH_SIZE)
         feed = make_feed(train, 0, BATCH_SIZE, steps, train.x.nbytes)
         first, rest = feed.take(0, 1), feed.take(0, steps)
         take(first)

@@ -58,7 +58,7 @@ def trained(data: PreparedData, growth: Growth) -> Progress:
     optimizer = make_optimizer({"learning_rate": 1e-2}, STEPS_TAKEN)
     run = TrainingRun(
         model=growth.model,
-        train_steps=TrainSteps(growth.model, optimizer, data.problem, growth.train, {}, growth.loss),
+        train_steps=TrainSteps(growth.model, optimizer, data.problem, growth.train, {}, 32, growth.loss),
         predict=growth.predict,
         feed=make_feed(growth.train, 0, 32, STEPS_TAKEN, 1 << 30),
         problem=data.problem,

@@ -171,7 +171,7 @@ def test_padding_changes_nothing(data: PreparedData, space, architecture) -> Non
     model, other = (build(each, space, architecture, feature_dropout=0.0) for each in (data, longer))
     assign_weights(other, weights_of(model))
     for each, own in ((data, model), (longer, other)):
-        take = TrainSteps(own, keras.optimizers.SGD(0.1), each.problem, each.splits["train"], {})
+        take = TrainSteps(own, keras.optimizers.SGD(0.1), each.problem, each.splits["train"], {}, 32)
         take(make_feed(each.splits["train"], 0, 32, 3, 1 << 30).take(0, 3))
         take.scatter()
     for path, value in weights_of(model).items():
@@ -221,7 +221,7 @@ def test_a_checkpoint_holds_all_random_generators(kind: str, tmp_path: Path) -> 
     def begin():
         model = build(data, space, architecture, **options)
         optimizer = make_optimizer({"optimizer": "adam", "decay": "cosine"}, 40)
-        return model, optimizer, TrainSteps(model, optimizer, data.problem, train, options)
+        return model, optimizer, TrainSteps(model, optimizer, data.problem, train, options, 32)
 
     def go(take, start: int, stop: int) -> None:
         take.gather()

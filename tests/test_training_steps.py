@@ -61,7 +61,7 @@ def test_steps_are_those_by_hand(optimizer: str, regularizers: dict[str, str]) -
         copy.assign(variable)
     expected = steps_by_hand(one, make_optimizer(hyperparameters, STEPS), 1e-2)
 
-    train_steps = TrainSteps(other, make_optimizer(hyperparameters, STEPS), DATA.problem, TRAIN, hyperparameters)
+    train_steps = TrainSteps(other, make_optimizer(hyperparameters, STEPS), DATA.problem, TRAIN, hyperparameters, 32)
     feed = make_feed(TRAIN, 0, 32, STEPS, TRAIN.x.nbytes)
     train_steps.gather()
     total = train_steps(feed.take(0, 2)) + train_steps(feed.take(2, STEPS))
@@ -74,7 +74,7 @@ def test_steps_are_those_by_hand(optimizer: str, regularizers: dict[str, str]) -
 
 def test_the_model_keeps_its_weights_until_they_are_given_back() -> None:
     own = model()
-    train_steps = TrainSteps(own, make_optimizer({}, STEPS), DATA.problem, TRAIN, {})
+    train_steps = TrainSteps(own, make_optimizer({}, STEPS), DATA.problem, TRAIN, {}, 32)
     inherited = {path: value + 1 for path, value in weights_of(own).items()}
     assign_weights(own, inherited)  # after tracing, as a child's are
     train_steps.gather()

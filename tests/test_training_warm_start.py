@@ -30,7 +30,7 @@ def trained(folder: Path, seed: int) -> tuple[Any, str]:
     """A model after a few steps, and the file that it left: each seed takes the same first steps and others then."""
     model = build(DATA, TABLES, PARENT)
     optimizer = make_optimizer({"optimizer": "adam", "learning_rate": 1e-3}, 12)
-    steps = TrainSteps(model, optimizer, DATA.problem, DATA.splits["train"], {})
+    steps = TrainSteps(model, optimizer, DATA.problem, DATA.splits["train"], {}, 32)
     batches = np.random.default_rng(seed).integers(len(X), size=(12, 32))
     batches[:6] = np.random.default_rng(0).integers(len(X), size=(6, 32))
     steps(Batches(X, DATA.splits["train"].y, np.ones(len(X), np.float32), batches.astype(np.int32)))

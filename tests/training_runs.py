@@ -31,7 +31,7 @@ def trained(
     train = data.splits["train"]
     run = TrainingRun(
         model=model,
-        train_steps=TrainSteps(model, optimizer, data.problem, train, hyperparameters),
+        train_steps=TrainSteps(model, optimizer, data.problem, train, hyperparameters, 32),
         predict=make_predict(model, data.problem, train.x.dtype),
         feed=make_feed(train, 0, 32, steps, in_memory),
         problem=data.problem,

@@ -113,7 +113,9 @@ def train(trial: TrialSpec, signals: Signals, watch: Stopwatch) -> TrialResult:
             growth = grow(trial.base, model, problem, space, splits, smoothing)
             learner, training, loss_of = growth.model, growth.train, growth.loss
     with watch.timed("trace"):
-        train_steps = TrainSteps(learner, optimizer, problem, training, trial.hyperparameters, loss_of)
+        train_steps = TrainSteps(
+            learner, optimizer, problem, training, trial.hyperparameters, trial.batch_size, loss_of
+        )
     with watch.timed("warm_start"):
         inheritance, warnings = warm_start(model, optimizer, space, trial, training.x)
         if growth:

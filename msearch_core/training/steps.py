@@ -13,6 +13,7 @@ from msearch_core.space import Value
 from msearch_core.training.build import is_kernel
 from msearch_core.training.feed import Batches
 from msearch_core.training.flat import FlatWeights
+from msearch_core.training.fused import fused_batch_normalization
 from msearch_core.training.losses import Loss, make_loss
 
 
@@ -60,6 +61,7 @@ class TrainSteps:
         problem: the targets.
         train: gives the types of the arrays.
         hyperparameters: ``l2`` (times the sum of all squared kernels) and ``label_smoothing``.
+        batch_size: examples a step; a graph that knows them has fewer operations.
         loss_of: what training lowers, if not the loss of the labels alone.
     """
 
@@ -70,6 +72,7 @@ class TrainSteps:
         problem: Problem,
         train: Split,
         hyperparameters: Mapping[str, Value],
+        batch_size: int,
         loss_of: Loss | None = None,
     ) -> None:
         self._weights = FlatWeights(model.trainable_variables)
@@ -96,7 +99,7 @@ class TrainSteps:
             tf.TensorSpec((None, *problem.input_shape), train.x.dtype),
             {name: tf.TensorSpec((None, *values.shape[1:]), values.dtype) for name, values in train.y.items()},
             tf.TensorSpec((None,), tf.float32),
-            tf.TensorSpec((None, None), tf.int32),
+            tf.TensorSpec((None, batch_size), tf.int32),
         )
 
     def gather(self) -> None:
@@ -125,7 +128,7 @@ def _value_and_gradient(
             own = weights.tensors(vector)
             # Layers see these tensors as their variables: copies back and forth in each step would cost a sixth of
             # what tracing takes.
-            with keras.StatelessScope(own, collect_losses=True) as scope:
+            with fused_batch_normalization(), keras.StatelessScope(own, collect_losses=True) as scope:
                 value = loss_of(targets, model(inputs, training=True), weight) + sum(model.losses)
             if l2:
                 halves = [tf.nn.l2_loss(tensor) for variable, tensor in own if is_kernel(variable)]
