@@ -38,10 +38,17 @@ def test_one_model_that_nothing_improves_stays_alone() -> None:
     assert select([noisy(1.0, 1), perfect, noisy(1.0, 2)], alone) == (0, 1, 0)
 
 
-def test_ties_are_broken_by_what_comes_second() -> None:
-    models = [noisy(1.0, seed) for seed in range(3)]
-    assert select(models, lambda _: (0.0,)) == (1, 0, 0)
-    assert all(weight > 0.15 for weight in select(models, lambda outputs: (0.0, score(outputs))))
+def test_among_equals_the_mean_of_the_five_best_counts() -> None:
+    models = [noisy(1.0, seed) for seed in range(7)]
+    assert select(models, lambda _: (0.0,)) == (0.2, 0.2, 0.2, 0.2, 0.2, 0, 0)
+    by_loss = select(models, lambda outputs: (0.0, score(outputs)))
+    best = sorted(range(7), key=lambda each: -score(models[each]))[:5]
+    assert all(by_loss[each] > 0 for each in best)
+
+
+def test_the_five_best_do_not_count_where_they_cost_score() -> None:
+    models = [noisy(0.1, 1), *(noisy(3.0, seed) for seed in range(2, 8))]
+    assert select(models, alone)[0] > 0.9
 
 
 def test_nothing_to_choose_from_is_refused() -> None:

@@ -10,6 +10,9 @@ import numpy as np
 Outputs = Mapping[str, np.ndarray]
 """A model's outputs by target: probabilities ``(examples, labels)`` or numbers ``(examples,)``."""
 
+STARTED = 5
+"""An ensemble begins with so many of the best models if that costs it nothing."""
+
 
 def combine(outputs: Sequence[Outputs], weights: Sequence[float]) -> dict[str, np.ndarray]:
     """The weighted mean of several models' outputs, by target; NaN where one of them has it, as in padded steps."""
@@ -21,14 +24,17 @@ def select(
 ) -> tuple[float, ...]:
     """Greedy forward selection with replacement (Caruana et al., ICML 2004).
 
-    Begins with the best model and adds, again and again, the one that makes the mean best. The mean of the round with
-    the best score counts, the earliest of equals, so that a model is left out unless it gains something.
+    Begins with the best models and adds, again and again, the one that makes the mean best. The mean of the round with
+    the best score counts, the earliest of equals, so that a model is left out unless it gains something. That is done
+    from the five best ("sorted initialization", which overfits the validation split less) and from the best alone,
+    and the former counts unless its score, without what breaks ties, is lower.
 
     Args:
         outputs: of the models to choose from, on the validation split.
         score: of such outputs, more is better; what comes later breaks ties, which are common where a few examples
             decide.
-        rounds: so many models are in the mean at most, each as often as it was chosen.
+        rounds: so many models are in the mean at most, each as often as it was chosen; at least as many as it begins
+            with.
 
     Returns:
         The weights of the models, which sum to one.
@@ -38,11 +44,20 @@ def select(
     """
     if not outputs:
         raise ValueError("an ensemble needs at least one model to choose from")
-    total = {name: np.zeros_like(values, dtype=np.float64) for name, values in outputs[0].items()}
-    chosen: list[int] = []
-    best_score: tuple[float, ...] = (-np.inf,)
-    best_count = 0
-    for count in range(1, rounds + 1):
+    few, many = (_grown(outputs, score, rounds, start) for start in (1, STARTED))
+    chosen = many if score(_chosen_mean(outputs, many))[0] >= score(_chosen_mean(outputs, few))[0] else few
+    times = Counter(chosen)
+    return tuple(times[index] / len(chosen) for index in range(len(outputs)))
+
+
+def _grown(
+    outputs: Sequence[Outputs], score: Callable[[Outputs], tuple[float, ...]], rounds: int, start: int
+) -> list[int]:
+    """The models of the best mean that greedy selection comes to from the ``start`` best."""
+    chosen = sorted(range(len(outputs)), key=lambda index: score(outputs[index]), reverse=True)[:start]
+    total = {name: sum(outputs[index][name].astype(np.float64) for index in chosen) for name in outputs[0]}
+    best_score, best_count = score(_chosen_mean(outputs, chosen)), len(chosen)
+    for count in range(len(chosen) + 1, rounds + 1):
         means = [{name: (total[name] + each[name]) / count for name in total} for each in outputs]
         scores = [score(mean) for mean in means]
         winner = max(range(len(outputs)), key=scores.__getitem__)
@@ -50,8 +65,11 @@ def select(
         total = {name: total[name] + outputs[winner][name] for name in total}
         if scores[winner] > best_score:
             best_score, best_count = scores[winner], count
-    times = Counter(chosen[:best_count])
-    return tuple(times[index] / best_count for index in range(len(outputs)))
+    return chosen[:best_count]
+
+
+def _chosen_mean(outputs: Sequence[Outputs], chosen: Sequence[int]) -> dict[str, np.ndarray]:
+    return _mean([outputs[index] for index in chosen], [1 / len(chosen)] * len(chosen))
 
 
 def fit_weights(outputs: Sequence[Outputs], loss: Callable[[Outputs], float]) -> tuple[float, ...]:

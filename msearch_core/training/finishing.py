@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -52,19 +52,19 @@ def name_winner(session: Session, host: TrainingHost, scratch: Path, threads: in
     earlier = session.log.winners()
     won = {each.uid for each in earlier}
     usable = [each for each in history if each.uid in won or _is_there(each, by_uid, present)]
-    found = best([each for each in usable if each.kind != "rescore"], 1)
-    if not found:
+    chosen = choose([each for each in usable if each.kind != "rescore"])
+    if chosen is None:
         return None
     trials = int((frame["run"] == session.run.run).sum())
-    again = next((each for each in earlier if (each.run, each.uid) == (session.run.run, found[0].uid)), None)
+    again = next((each for each in earlier if (each.run, each.uid) == (session.run.run, chosen.uid)), None)
     if again:
         record = WinnerRecord(**{**vars(again), "trials": trials})
     else:
-        result, model = _finish(session, found[0], by_uid, host, scratch, threads)
+        result, model = _finish(session, chosen, by_uid, host, scratch, threads)
         record = WinnerRecord(
             run=session.run.run,
             trials=trials,
-            uid=found[0].uid,
+            uid=chosen.uid,
             model=model,
             validation=result.validation or {},
             test=result.test or {},
@@ -72,6 +72,19 @@ def name_winner(session: Session, host: TrainingHost, scratch: Path, threads: in
             test_openings=1 + max((each.test_openings for each in earlier), default=0),
         )
     return session.log.add_winner(record)
+
+
+def choose(history: Sequence[Outcome]) -> Outcome | None:
+    """The best trial; among those with its score the best ensemble, if there is one.
+
+    Where a few validation examples decide, many trials have the same score, and the lowest loss of them is partly
+    luck; a mean of models depends on it less.
+    """
+    first = next(iter(best(history, 1)), None)
+    if first is None:
+        return None
+    ensembles = [each for each in history if each.members and each.score == first.score]
+    return best(ensembles or [first], 1)[0]
 
 
 def _is_there(trial: Outcome, history: Mapping[str, Outcome], present: Collection[str]) -> bool:
