@@ -43,7 +43,7 @@ space = SearchSpace(
     min_depth=2,
     max_depth=6,
     head_blocks=tuple(dense.variants(units=(64, 128), activation=("relu",), batch_norm=(False, True))),
-    # Chosen on digits, for a minute's search: some that cost twice as much a step led to no better models in it.
+    # Chosen on digits, for a minute's search: those that cost twice as much a step were no better in it beyond chance.
     suggestions=(
         (
             "convolution(filters=16,kernel=3)",
