@@ -41,28 +41,34 @@ space = SearchSpace(
         "clip_norm": Choice((0.0, 1.0, 5.0)),
     },
     min_depth=2,
-    max_depth=6,
+    max_depth=7,
     head_blocks=tuple(dense.variants(units=(64, 128), activation=("relu",), batch_norm=(False, True))),
-    # Chosen on digits, for a minute's search: those that cost twice as much a step were no better in it beyond chance.
+    # Chosen on digits among some forty, by what each alone came to on 12 splits; on a fifth of CIFAR-10 too, networks
+    # of this shape, with average pooling, did better than others that cost as much.
     suggestions=(
         (
             "convolution(filters=16,kernel=3)",
-            "max_pool(stride=2)",
-            "convolution(filters=32,kernel=3)",
-            "flatten()",
-            "dense(units=128,activation=relu,batch_norm=False)",
-        ),
-        (
             "convolution(filters=16,kernel=3)",
-            "downsampling_convolution(factor=2,kernel=3,stride=2)",
-            "residual_convolution(filters=32,kernel=3)",
+            "average_pool(stride=2)",
+            "convolution(filters=64,kernel=3)",
+            "average_pool(stride=2)",
             "global_average_pool(filters=64)",
         ),
         (
             "convolution(filters=16,kernel=3)",
-            "downsampling_convolution(factor=2,kernel=3,stride=2)",
-            "widening_convolution(factor=2,kernel=3)",
-            "flatten()",
+            "convolution(filters=32,kernel=3)",
+            "average_pool(stride=2)",
+            "residual_convolution(filters=32,kernel=3)",
+            "average_pool(stride=2)",
+            "global_average_pool(filters=64)",
+        ),
+        (
+            "convolution(filters=16,kernel=3)",
+            "convolution(filters=32,kernel=3)",
+            "average_pool(stride=2)",
+            "convolution(filters=64,kernel=3)",
+            "average_pool(stride=2)",
+            "global_average_pool(filters=64)",
         ),
     ),
 )
