@@ -6,10 +6,9 @@ with ``model.fit`` for as many gradient steps a trial as msearch does, Hyperband
 models have their default settings and take what time they need. Each run is a fresh process, whose start counts, too.
 msearch begins with its space's suggestions, and one in five of its trials is an ensemble of those before it; the peers
 have neither. With several ``--seconds`` a peer goes on to the last of them, and what it has found by each counts;
-msearch is run for each anew.
-The test split is opened for the best by validation only. Results are kept in files of JSON lines, one for each
-``--seconds``: what is there is not run again, so the whole can be done in parts. The files belong to one machine.
-Intervals are of 95 %, by t over seeds; what was reached on the way are medians.
+msearch is run for each anew. The test split is opened for the best by validation only. Results are kept in files of
+JSON lines, one for each ``--seconds``: what is there is not run again, so the whole can be done in parts. The files
+belong to one machine. Intervals are of 95 %, by t over seeds; what was reached on the way are medians.
 """
 
 from __future__ import annotations
