@@ -7,7 +7,8 @@ from typing import Annotated, TypeAlias
 
 from pydantic import AfterValidator, Field
 
-_INSIDE = r"[A-Za-z0-9+.-]+://[^/@]*@"
+_INSIDE = r"(?:.*::)?[A-Za-z0-9+.-]+://[^/@]*@"
+"""Also after fsspec's ``::``, which chains URLs."""
 
 
 def refuse_credentials(location: str) -> str:

@@ -12,6 +12,12 @@ SECRET = "hunter2"
 WITH_SECRET = f"s3://key:{SECRET}@bucket/data.csv"
 
 
+@pytest.mark.parametrize("chain", ["simplecache::", "zip://x.csv::", "simplecache::zip://x.csv::"])
+def test_a_chained_url_with_credentials_is_refused(chain: str) -> None:
+    with pytest.raises(UserError, match="--data: the URL holds credentials"):
+        make_config(data=chain + WITH_SECRET)
+
+
 @pytest.mark.parametrize("option", ["data", "log", "test"])
 def test_a_url_with_credentials_is_refused_without_repeating_them(option: str) -> None:
     with pytest.raises(UserError, match=f"--{option}: the URL holds credentials") as refused:
