@@ -8,7 +8,7 @@ from typing import Annotated, TypeAlias
 from pydantic import AfterValidator, Field
 
 _INSIDE = r"(?:.*::)?[A-Za-z0-9+.-]+://[^/@]*@"
-"""Also after fsspec's ``::``, which chains URLs."""
+"""A URL with credentials, alone or after others: fsspec chains them by ``::``."""
 
 
 def refuse_credentials(location: str) -> str:
