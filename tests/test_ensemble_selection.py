@@ -1,11 +1,13 @@
 """Choosing the members of an ensemble and their weights."""
 
+from collections.abc import Set
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from msearch_core.algorithms.ensemble_selection import combine, fit_weights, select
+from msearch_core.algorithms.ensemble_selection import combine, fit_weights, leaders, select
 
 RNG = np.random.default_rng(0)
 TRUTH = RNG.normal(size=400).astype(np.float32)
@@ -62,6 +64,20 @@ def test_a_selection_is_never_worse_than_its_best_member(scales: list[float], ro
     weights = select(models, alone, rounds)
     assert sum(weights) == pytest.approx(1)
     assert score(combine(models, weights)) >= max(map(score, models)) - 1e-6
+
+
+@given(costs=st.lists(st.integers(1, 10), min_size=1, max_size=8), rounds=st.integers(1, 8))
+def test_members_that_may_not_be_together_are_not(costs: list[int], rounds: int) -> None:
+    models = [noisy(1.0, seed) for seed in range(len(costs))]
+
+    def allows(places: Set[int]) -> bool:
+        return sum(costs[place] for place in places) <= 10
+
+    weights = select(models, alone, rounds, allows)
+    assert sum(weights) == pytest.approx(1)
+    assert allows({place for place, weight in enumerate(weights) if weight})
+    assert score(combine(models, weights)) >= max(map(score, models)) - 1e-6
+    assert allows(set(leaders(models, alone, len(models), allows)))
 
 
 def test_learned_weights_prefer_the_better_and_sum_to_one() -> None:

@@ -109,6 +109,13 @@ def test_a_tower_stands_beside_the_best_and_starts_from_none_that_it_stands_besi
     assert tower(proposal, unusable, []) == proposal
 
 
+def test_a_tower_stands_beside_the_best_that_it_is_allowed_beside() -> None:
+    proposal = Proposal(("b",), {"rate": 0.1}, parents=("0001-000004",), algorithm="x")
+    beside = tower(proposal, SINGLES, [grown(9, 0.8, 3)], lambda each: each.base not in ("0001-000009", "0001-000002"))
+    assert beside.base == "0001-000004"
+    assert tower(proposal, SINGLES, [grown(9, 0.8, 3)], lambda _: False) == proposal
+
+
 def test_a_grown_ensemble_is_described_by_its_tower_and_its_members() -> None:
     assert described(("a", "b")) == "a > b"
     assert described((), {"x": 0.5, "y": 0.5}) == "ensemble of x, y"

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 
 import numpy as np
 
 Outputs = Mapping[str, np.ndarray]
 """A model's outputs by target: probabilities ``(examples, labels)`` or numbers ``(examples,)``."""
+
+Allows = Callable[[Set[int]], bool]
+"""Whether models may be members together, by their places; one by itself always may."""
 
 STARTED = 5
 """An ensemble begins with so many of the best models if that costs it nothing."""
@@ -20,7 +23,10 @@ def combine(outputs: Sequence[Outputs], weights: Sequence[float]) -> dict[str, n
 
 
 def select(
-    outputs: Sequence[Outputs], score: Callable[[Outputs], tuple[float, ...]], rounds: int = 12
+    outputs: Sequence[Outputs],
+    score: Callable[[Outputs], tuple[float, ...]],
+    rounds: int = 12,
+    allows: Allows = lambda _: True,
 ) -> tuple[float, ...]:
     """Greedy forward selection with replacement (Caruana et al., ICML 2004).
 
@@ -35,6 +41,7 @@ def select(
             decide.
         rounds: so many models are in the mean at most, each as often as it was chosen; at least as many as it begins
             with.
+        allows: which of them may be members together.
 
     Returns:
         The weights of the models, which sum to one.
@@ -44,23 +51,48 @@ def select(
     """
     if not outputs:
         raise ValueError("an ensemble needs at least one model to choose from")
-    few, many = (_grown(outputs, score, rounds, start) for start in (1, STARTED))
+    few, many = (_grown(outputs, score, rounds, start, allows) for start in (1, STARTED))
     chosen = many if score(_chosen_mean(outputs, many))[0] >= score(_chosen_mean(outputs, few))[0] else few
     times = Counter(chosen)
     return tuple(times[index] / len(chosen) for index in range(len(outputs)))
 
 
+def leaders(
+    outputs: Sequence[Outputs], score: Callable[[Outputs], tuple[float, ...]], count: int, allows: Allows
+) -> list[int]:
+    """The places of the best models that may be members together, ``count`` at most, best first.
+
+    Args:
+        outputs: as for `select`.
+        score: as for `select`.
+        count: so many are wanted.
+        allows: which of them may be members together; one that may not join better ones is passed over.
+    """
+    found: list[int] = []
+    for index in sorted(range(len(outputs)), key=lambda index: score(outputs[index]), reverse=True):
+        if len(found) < count and (not found or allows({*found, index})):
+            found.append(index)
+    return found
+
+
 def _grown(
-    outputs: Sequence[Outputs], score: Callable[[Outputs], tuple[float, ...]], rounds: int, start: int
+    outputs: Sequence[Outputs],
+    score: Callable[[Outputs], tuple[float, ...]],
+    rounds: int,
+    start: int,
+    allows: Allows,
 ) -> list[int]:
     """The models of the best mean that greedy selection comes to from the ``start`` best."""
-    chosen = sorted(range(len(outputs)), key=lambda index: score(outputs[index]), reverse=True)[:start]
+    chosen = leaders(outputs, score, start, allows)
     total = {name: sum(outputs[index][name].astype(np.float64) for index in chosen) for name in outputs[0]}
     best_score, best_count = score(_chosen_mean(outputs, chosen)), len(chosen)
     for count in range(len(chosen) + 1, rounds + 1):
-        means = [{name: (total[name] + each[name]) / count for name in total} for each in outputs]
-        scores = [score(mean) for mean in means]
-        winner = max(range(len(outputs)), key=scores.__getitem__)
+        scores = {
+            index: score({name: (total[name] + each[name]) / count for name in total})
+            for index, each in enumerate(outputs)
+            if index in chosen or allows({*chosen, index})
+        }
+        winner = max(scores, key=scores.__getitem__)
         chosen.append(winner)
         total = {name: total[name] + outputs[winner][name] for name in total}
         if scores[winner] > best_score:

@@ -10,7 +10,7 @@ one more tower beside the best model or ensemble so far (`tower`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -56,16 +56,23 @@ def grows(settings: Mapping[str, Any]) -> bool:
     return settings.get("ensemble_search") in ("adaptive", "residual")
 
 
-def tower(proposal: Proposal, singles: Sequence[Outcome], ensembles: Sequence[Outcome]) -> Proposal:
-    """Let what an algorithm has proposed be trained beside the best model or ensemble so far.
+def tower(
+    proposal: Proposal,
+    singles: Sequence[Outcome],
+    ensembles: Sequence[Outcome],
+    allows: Callable[[Proposal], bool] = lambda _: True,
+) -> Proposal:
+    """Let what an algorithm has proposed be trained beside the best model or ensemble so far that it is allowed beside.
 
     A tower does not start from one that it stands beside: it would say the same again. Without a model to stand beside
     it remains what it was.
     """
     usable = [each for each in [*_of_this_data(singles), *ensembles] if each.weights and len(each.members) < LARGEST]
-    if not (found := best(usable, 1)):
-        return proposal
-    base = found[0]
+    towers = (_beside(base, proposal) for base in best(usable, len(usable)))
+    return next(filter(allows, towers), proposal)
+
+
+def _beside(base: Outcome, proposal: Proposal) -> Proposal:
     parents = () if {base.uid, *base.members} & set(proposal.parents[:1]) else proposal.parents
     return replace(proposal, kind="ensemble", parents=parents, base=base.uid)
 

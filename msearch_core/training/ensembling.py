@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from pathlib import Path
 
-from msearch_core.algorithms.ensemble_selection import Outputs, combine, fit_weights, select
+from msearch_core.algorithms.ensemble_selection import Outputs, combine, fit_weights, leaders, select
 from msearch_core.data.prepared import open_prepared
 from msearch_core.objectives import evaluate, find_objective, loss
 from msearch_core.training import checkpoints, spec
+from msearch_core.training.limits import excess, together
 from msearch_core.training.measure import Stopwatch
-from msearch_core.training.spec import EnsembleResult, EnsembleSpec
+from msearch_core.training.spec import CountResult, EnsembleResult, EnsembleSpec
 
 SMALLEST_SHARE = 0.01
 """A member with a smaller learned share is left out: it costs as much as any other."""
@@ -49,24 +50,33 @@ def assemble(asked: EnsembleSpec, watch: Stopwatch) -> EnsembleResult:
         if not outputs:
             return EnsembleResult(status="failed", error="none of its candidates can be used").warned(*left_out)
         said = list(outputs.values())
+        costs = [asked.costs.get(uid, CountResult()) for uid in outputs]
+
+        def rank(each: Outputs) -> tuple[float, ...]:
+            return score(each), -loss_of(each)
+
+        def allows(places: Set[int]) -> bool:
+            return excess(together(costs[place] for place in places), asked.limits) is None
+
         if asked.combine == "average":
-            shares = select(said, lambda each: (score(each), -loss_of(each)))
+            shares = select(said, rank, allows=allows)
         else:
-            found = fit_weights(said, loss_of)
-            kept = [share if share >= SMALLEST_SHARE else 0.0 for share in found]
+            candidates = sorted(leaders(said, rank, len(said), allows))
+            found = dict(zip(candidates, fit_weights([said[each] for each in candidates], loss_of), strict=True))
+            kept = [share if (share := found.get(place, 0.0)) >= SMALLEST_SHARE else 0.0 for place in range(len(said))]
             shares = tuple(share / sum(kept) for share in kept)
-        together = combine(said, shares)
+        mean = combine(said, shares)
     with watch.timed("evaluate"):
         result = EnsembleResult(
             status="completed",
-            objective=objective.score(validation.y, together, validation.weight),
-            objective_se=objective.standard_error(validation.y, together, validation.weight),
-            metrics=spec.finite(evaluate(problem, validation.y, together, validation.weight)),
+            objective=objective.score(validation.y, mean, validation.weight),
+            objective_se=objective.standard_error(validation.y, mean, validation.weight),
+            metrics=spec.finite(evaluate(problem, validation.y, mean, validation.weight)),
             steps=0,
             members={uid: share for uid, share in zip(outputs, shares, strict=True) if share},
         ).warned(*left_out)
     with watch.timed("checkpoint"):
-        checkpoints.save(Path(asked.output) / spec.PREDICTIONS, together)
+        checkpoints.save(Path(asked.output) / spec.PREDICTIONS, mean)
     return result
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from msearch_core.algorithms.history import COSTS, Outcome
 from msearch_core.training.spec import CountResult
 
 LIMITS = {
@@ -20,6 +21,12 @@ LIMITS = {
 def limits_of(settings: Mapping[str, Any]) -> dict[str, float]:
     """The limits that a search has set, by setting."""
     return {setting: settings[setting] for setting in LIMITS if settings.get(setting) is not None}
+
+
+def together(costs: Iterable[CountResult | Outcome]) -> CountResult:
+    """What several models cost where each of them is asked; what is not known of one counts as nothing."""
+    models = list(costs)
+    return CountResult(**{cost: sum(getattr(each, cost) or 0 for each in models) for cost in COSTS})
 
 
 def excess(cost: CountResult, allowed: Mapping[str, float]) -> str | None:

@@ -13,6 +13,7 @@ import numpy as np
 from msearch_core.algorithms.history import Outcome
 from msearch_core.space import Proposal
 from msearch_core.training.artefacts import Artefacts
+from msearch_core.training.limits import limits_of, together
 from msearch_core.training.spec import Base, EnsembleSpec, Parent, Teacher, TrialSpec
 from msearch_core.training.staging import Stage
 from msearch_core.trial_log import SearchRecord
@@ -90,12 +91,31 @@ def trial_spec(
 
 
 def ensemble_spec(
-    search: SearchRecord, uid: str, predictions: Mapping[str, str], *, data: Path, output: Path, threads: int
+    search: SearchRecord,
+    uid: str,
+    predictions: Mapping[str, str],
+    history: Mapping[str, Outcome],
+    *,
+    data: Path,
+    output: Path,
+    threads: int,
 ) -> EnsembleSpec:
-    """What a training process needs to make an ensemble of trials whose validation outputs are local files."""
+    """What a training process needs to make an ensemble of trials.
+
+    Args:
+        search: its objective, and how its ensembles are made.
+        uid: the trial.
+        predictions: by uid of each candidate a local file of its validation outputs.
+        history: the finished trials by uid.
+        data: a folder of prepared data.
+        output: an existing folder for the trial's files.
+        threads: cores to use.
+    """
     return EnsembleSpec(
         uid=uid,
         predictions=dict(predictions),
+        costs={each: together([history[each]]) for each in predictions},
+        limits=limits_of(search.settings),
         combine=search.settings.get("combine") or "average",
         data=str(data),
         objective=search.objective,

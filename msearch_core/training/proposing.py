@@ -165,7 +165,7 @@ class Proposer:
             if kind == "distill":
                 proposal = phases.student(proposal, singles, self._ensembles)
             if kind == "ensemble":
-                yield phases.tower(proposal, singles, self._ensembles)
+                yield phases.tower(proposal, singles, self._ensembles, lambda each: self.refusal(each) is None)
             else:
                 yield with_sources(proposal, singles, settings.get("inheritance"))
 

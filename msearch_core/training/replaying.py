@@ -214,7 +214,7 @@ class Replayer:
         if missing := [uid for uid in candidates if uid not in predictions]:
             raise _gone(row.uid, f"the validation outputs of {', '.join(missing)}")
         asked = ensemble_spec(
-            session.search, row.uid, predictions, data=session.data, output=output, threads=self.threads(row)
+            session.search, row.uid, predictions, known, data=session.data, output=output, threads=self.threads(row)
         )
         result = ask_child(self._host, "ensemble", asked, output, EnsembleResult)
         return result or EnsembleResult(status="failed", error=NO_RESULT)

@@ -179,16 +179,40 @@ class TrialResult(_Record):
         return self.model_copy(update={"extra": {**extra, "warnings": [*extra.get("warnings", ()), *lines]}})
 
 
+class CountSpec(_Record):
+    """An architecture whose costs are to be counted; its latency only if it is to be ``timed``."""
+
+    space: str
+    architecture: tuple[str, ...]
+    timed: bool = False
+    data: str
+    threads: int = Field(default=1, ge=1)
+    output: str
+
+
+class CountResult(_Record):
+    """What the architecture costs; ``None`` where it cannot be built, or was not asked."""
+
+    parameters: int | None = None
+    flops: int | None = None
+    model_bytes: int | None = None
+    latency_ms: float | None = None
+
+
 class EnsembleSpec(_Record):
     """An ensemble to be made of earlier trials.
 
     Attributes:
         predictions: by uid of each candidate a local file of its validation outputs.
+        costs: by uid of each candidate what it costs.
+        limits: what the members may cost together, by setting.
         combine: ``average`` of members chosen greedily, or ``learned`` weights of all.
     """
 
     uid: str
     predictions: dict[str, str]
+    costs: dict[str, CountResult] = Field(default_factory=dict)
+    limits: dict[str, float] = Field(default_factory=dict)
     combine: Literal["average", "learned"]
     data: str
     objective: str
@@ -294,26 +318,6 @@ class ScoreResult(_Record):
     """The scores of the models, in the order asked."""
 
     scores: tuple[Score, ...]
-
-
-class CountSpec(_Record):
-    """An architecture whose costs are to be counted; its latency only if it is to be ``timed``."""
-
-    space: str
-    architecture: tuple[str, ...]
-    timed: bool = False
-    data: str
-    threads: int = Field(default=1, ge=1)
-    output: str
-
-
-class CountResult(_Record):
-    """What the architecture costs; ``None`` where it cannot be built, or was not asked."""
-
-    parameters: int | None = None
-    flops: int | None = None
-    model_bytes: int | None = None
-    latency_ms: float | None = None
 
 
 def write(record: BaseModel, path: Path) -> None:

@@ -19,7 +19,7 @@ from msearch_core.training import spec
 from msearch_core.training.artefacts import Artefacts
 from msearch_core.training.asking import NO_RESULT, ask_child
 from msearch_core.training.client import Exit, Job, TrainingHost
-from msearch_core.training.limits import NO_LIMITS, Limits, excess, limits_of
+from msearch_core.training.limits import NO_LIMITS, Limits, excess, limits_of, together
 from msearch_core.training.measure import Stopwatch
 from msearch_core.training.preparing import (
     TIME_LIMIT_SECONDS,
@@ -290,6 +290,7 @@ class Trainer:
             self.session.search,
             claim.uid,
             files,
+            candidates,
             data=self.session.data,
             output=output,
             threads=self.threads,
@@ -322,8 +323,10 @@ class Trainer:
         return stage_of(proposal, parent, search.settings, trial_seed(search.seed, claim.uid))
 
     def _too_large(self, proposal: Proposal) -> str | None:
-        allowed = limits_of(self.session.search.settings)
-        return excess(self._costs(proposal.architecture), allowed) if allowed else None
+        if not (allowed := limits_of(self.session.search.settings)):
+            return None
+        cost = self._costs(proposal.architecture)
+        return excess(together([cost, self.proposer.history[proposal.base]]) if proposal.base else cost, allowed)
 
     def _takes(self, architecture: Architecture) -> bool:
         return self.limits == NO_LIMITS or self.limits.takes(self._costs(architecture).parameters)
