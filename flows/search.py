@@ -129,7 +129,7 @@ def search(config: SearchConfig) -> State[Any]:
             return Cancelled(
                 message=f"{board.done} of {session.run.trials} trials are on record; start it again to go on"
             )
-        session.log.seal()
+        patiently(session.log.seal)
         named = shown(finisher.name_winner, partial(winner, session), logger)
         # They have seen that the run is over, and are about to end or have done so.
         trainers.stop(END_SECONDS)
@@ -191,7 +191,7 @@ def watch(session: Session, trainers: Trainers, finisher: Finisher, stopping: th
     patiently(board.look, give_up=stopping.is_set)
     if board.trainers not in (None, trainers.count):
         # That was said of an earlier search of this run; what is asked for now counts.
-        session.log.set_trainers(board.run, trainers.count)
+        patiently(lambda: session.log.set_trainers(board.run, trainers.count), give_up=stopping.is_set)
     while True:
         patiently(board.look, give_up=stopping.is_set)
         artifacts.update(board)
@@ -199,7 +199,8 @@ def watch(session: Session, trainers: Trainers, finisher: Finisher, stopping: th
             return board
         minutes = used + (time.monotonic() - began) / 60
         if board.record.minutes is not None and minutes >= board.record.minutes and board.stopped is None:
-            session.log.stop(board.record, StopRecord(reason=f"{board.record.minutes:g} minutes", minutes=minutes))
+            stop = StopRecord(reason=f"{board.record.minutes:g} minutes", minutes=minutes)
+            patiently(partial(session.log.stop, board.record, stop), give_up=stopping.is_set)
         if board.trainers is not None and board.trainers != trainers.count:
             logger.info("%d trainers instead of %d", board.trainers, trainers.count)
             trainers.resize(board.trainers)

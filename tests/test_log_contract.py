@@ -179,6 +179,16 @@ class TestTrialLog:
         assert log.add_run(run_record(7, run="0002"))
         assert [(run.run, run.trials) for run in log.runs()] == [("0001", 20), ("0002", 7)]
 
+    def test_the_newest_number_of_trainers_counts_though_it_was_said_before(self, log_url: str) -> None:
+        log = TrialLog(log_url)
+        log.open(search_record())
+        log.add_run(run_record())
+        board = log.board(log.runs()[0])
+        for count in (8, 0, 8, 8, 2):
+            log.set_trainers("0001", count)
+            board.look()
+            assert board.trainers == count
+
     def test_a_folder_that_is_no_log_is_named(self, log_url: str) -> None:
         with pytest.raises(UserError, match="holds no search"):
             TrialLog(log_url).search()

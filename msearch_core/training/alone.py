@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
+from functools import partial
 from pathlib import Path
 
 from msearch_core.config import SearchConfig
@@ -16,6 +17,7 @@ from msearch_core.training.client import TrainingHost
 from msearch_core.training.finishing import name_winner
 from msearch_core.training.trainer import Trainer
 from msearch_core.trial_log import StopRecord, WinnerRecord
+from msearch_core.trial_log.patience import patiently
 
 _WARM: ContextVar[TrainingHost | None] = ContextVar("warm", default=None)
 
@@ -51,7 +53,7 @@ def search_alone(config: SearchConfig, cache: Path | None = None) -> tuple[Sessi
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="msearch-alone-")))
         host = _WARM.get() or stack.enter_context(TrainingHost(scratch / "host.log"))
         _work(Trainer(session, host, scratch))
-        session.log.seal()
+        patiently(session.log.seal)
         return session, name_winner(session, host, scratch)
 
 
@@ -78,7 +80,8 @@ def _against_the_clock(session: Session) -> Iterator[None]:
         return
     record = StopRecord(reason=f"{allowed:g} minutes", minutes=allowed)
     left = 60 * (allowed - session.log.minutes_used(session.run))
-    timer = threading.Timer(max(0.0, left), session.log.stop, (session.run, record))
+    stop = partial(session.log.stop, session.run, record)
+    timer = threading.Timer(max(0.0, left), patiently, (stop,))
     timer.daemon = True
     timer.start()
     try:

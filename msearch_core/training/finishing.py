@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,8 +17,9 @@ from msearch_core.training.asking import NO_RESULT, ask_child
 from msearch_core.training.client import TrainingHost
 from msearch_core.training.spec import WinnerResult, WinnerSpec
 from msearch_core.trial import SCHEMA
-from msearch_core.trial_log import WinnerRecord
+from msearch_core.trial_log import TrialLog, WinnerRecord
 from msearch_core.trial_log.layout import model_folder
+from msearch_core.trial_log.patience import PatientStore
 
 
 def last_winner(session: Session) -> WinnerRecord | None:
@@ -34,7 +36,7 @@ def name_winner(session: Session, host: TrainingHost, scratch: Path, threads: in
     """Choose the winner of a finished run, score it on the test split and put its model into the log.
 
     A trial that won before keeps its test score: the test split is not opened again for it. One whose weights are gone
-    cannot win.
+    cannot win. A store that does not answer is waited for.
 
     Returns:
         The record; ``None`` if no trial of the run has a score.
@@ -42,6 +44,8 @@ def name_winner(session: Session, host: TrainingHost, scratch: Path, threads: in
     Raises:
         UserError: the finished model cannot be built or does not survive being saved.
     """
+    # Once the test split was opened, that must come on record, whatever becomes of the store meanwhile.
+    session = replace(session, log=TrialLog(PatientStore(session.log.store)))
     if named := last_winner(session):
         return named
     frame = session.log.trials()

@@ -134,10 +134,7 @@ class Board:
             self.record = RunRecord.read(self.store, layout.run_file(self.run, extension))
         stop = layout.stop_file(self.run, extension)
         self.stopped = StopRecord.read(self.store, stop) if stop in names else None
-        changes = [
-            parsed[1] for name in names if (parsed := layout.parse_trainers_file(name)) and parsed[0] == self.run
-        ]
-        if (newest := max(changes, default=0)) > self._trainers_read:
+        if (newest := layout.newest_trainers_file(names, self.run)) > self._trainers_read:
             record = TrainersRecord.read(self.store, layout.trainers_file(self.run, newest))
             self.trainers, self._trainers_read = record.trainers, newest
 

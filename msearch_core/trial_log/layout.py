@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import NamedTuple
 
 SEARCH = "search.json"
@@ -105,6 +106,12 @@ def parse_trainers_file(name: str) -> tuple[str, int] | None:
     """``(run, number)`` of a record of how many trainers a run is to have, or ``None``."""
     found = _TRAINERS_FILE.fullmatch(name.rpartition("/")[2])
     return (found["run"], int(found["number"])) if found else None
+
+
+def newest_trainers_file(names: Iterable[str], run: str) -> int:
+    """The number of the record that counts, among files; 0 if there is none."""
+    found = (parsed for name in names if (parsed := parse_trainers_file(name)))
+    return max((number for each, number in found if each == run), default=0)
 
 
 def result_file(uid: str) -> str:

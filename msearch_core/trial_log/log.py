@@ -37,11 +37,11 @@ class TrialLog:
     record once, and ``pandas.read_parquet("<url>/trials")`` works at any moment.
 
     Args:
-        url: a local path or an fsspec URL such as ``gs://bucket/folder``.
+        place: a local path, an fsspec URL such as ``gs://bucket/folder``, or a store that is open already.
     """
 
-    def __init__(self, url: str) -> None:
-        self.store: Store = open_store(url)
+    def __init__(self, place: str | Store) -> None:
+        self.store = open_store(place) if isinstance(place, str) else place
         self._reader = Reader(self.store)
         self._sealer = Reader(self.store, ("uid",))
         self._table: pa.Table = SCHEMA.empty_table()
@@ -184,8 +184,10 @@ class TrialLog:
 
     def set_trainers(self, run: str, trainers: int) -> None:
         """Change how many trainers a run is to have; the search that is at it sees to that."""
-        number = 1
-        while not self.store.create(layout.trainers_file(run, number), TrainersRecord(trainers=trainers).to_bytes()):
+        record = TrainersRecord(trainers=trainers)
+        # From the newest on: an object store takes an older record that says the same for the one just written.
+        number = layout.newest_trainers_file(self.store.list("runs"), run) + 1
+        while not self.store.create(layout.trainers_file(run, number), record.to_bytes()):
             number += 1
 
     def _counted(self, folder: str, kind: type[Kind]) -> list[Kind]:

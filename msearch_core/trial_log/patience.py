@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import builtins
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TypeVar
+
+from msearch_core.trial_log.store import Store
 
 Result = TypeVar("Result")
 
@@ -34,3 +38,44 @@ def patiently(operation: Callable[[], Result], give_up: Callable[[], bool] = lam
                 raise
         time.sleep(pause)
         pause = min(2 * pause, LONGEST_SECONDS)
+
+
+class PatientStore(Store):
+    """Another store, each of whose operations is repeated while it fails: for work that must not be done twice.
+
+    Args:
+        store: the other one.
+    """
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store.fs, store.root)
+        self._store = store
+
+    @property
+    def is_local(self) -> bool:
+        """As the other one."""
+        return self._store.is_local
+
+    def create(self, name: str, data: bytes) -> bool:
+        """See the base class."""
+        return patiently(partial(self._store.create, name, data))
+
+    def read(self, name: str) -> bytes:
+        """See the base class."""
+        return patiently(partial(self._store.read, name))
+
+    def read_many(self, names: Iterable[str]) -> dict[str, bytes]:
+        """See the base class."""
+        return patiently(partial(self._store.read_many, list(names)))
+
+    def list(self, folder: str) -> list[str]:
+        """See the base class."""
+        return patiently(partial(self._store.list, folder))
+
+    def list_many(self, folders: Iterable[str]) -> dict[str, builtins.list[str]]:
+        """See the base class."""
+        return patiently(partial(self._store.list_many, list(folders)))
+
+    def delete(self, name: str) -> None:
+        """See the base class."""
+        patiently(partial(self._store.delete, name))
