@@ -88,7 +88,7 @@ class SearchConfig(BaseModel):
     rewarm: float | None = Field(
         None, ge=0, le=1, description="share of its steps over which a child that inherits warms its learning rate up"
     )
-    log: Location | None = Field(None, description="folder of the trial database, local or any fsspec URL")
+    log: Location | None = Field(None, description="folder of the trial database, or its gs:// or s3:// URL")
     name: str | None = Field(None, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="name of the search")
     seed: int = Field(0, ge=0, lt=2**31, description="seed of the splits, the proposals and the trials")
     algorithm: str = Field(DEFAULT, description="search algorithm")

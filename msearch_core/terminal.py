@@ -8,4 +8,4 @@ import typer
 from rich.console import Console
 
 console = Console(markup=False, highlight=False)
-Log = Annotated[str, typer.Argument(help="Folder of a trial log, local or any fsspec URL.")]
+Log = Annotated[str, typer.Argument(help="Folder of a trial log, or its gs:// or s3:// URL.")]

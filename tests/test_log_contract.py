@@ -169,6 +169,7 @@ class TestTrialLog:
     def test_the_first_search_record_stands(self, log_url: str) -> None:
         assert TrialLog(log_url).open(search_record(id="one")).id == "one"
         assert TrialLog(log_url).open(search_record(id="two")).id == "one"
+        assert {name.partition("/")[0] for name in open_store(log_url).list("")} == {"search.json", "trials"}
 
     def test_runs_show_their_newest_budget(self, log_url: str) -> None:
         log = TrialLog(log_url)
@@ -241,6 +242,36 @@ def test_a_write_whose_reply_was_lost_is_known_as_ones_own(kind: str, request: p
     assert forgetful.create("claim", b"mine")
     assert not forgetful.create("claim", b"another's")
     assert store.read("claim") == b"mine"
+
+
+class IgnoresConditions:
+    """A client of an object store that overwrites whatever it is told."""
+
+    def __init__(self, fs: Any) -> None:
+        self._fs = fs
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._fs, name)
+
+    def pipe_file(self, path: str, data: bytes, mode: str) -> None:
+        self._fs.pipe_file(path, data)
+
+
+@pytest.mark.parametrize("kind", ["gcs", "s3"])
+def test_a_server_that_overwrites_is_found_out_before_anything_is_lost(
+    kind: str, request: pytest.FixtureRequest
+) -> None:
+    store = open_store(f"{request.getfixturevalue(f'{kind}_bucket')}/{uuid.uuid4().hex}")
+    overwriting = ObjectStore(IgnoresConditions(store.fs), store.root)
+    with pytest.raises(UserError, match="overwrites what is to be written only where there is nothing"):
+        TrialLog(overwriting).open(search_record())
+    assert store.list("") == []
+
+
+@pytest.mark.parametrize("url", ["simplecache::memory://log", "http://example.org/log", "dir::file:///tmp/log"])
+def test_a_filesystem_that_cannot_name_one_winner_is_refused(url: str) -> None:
+    with pytest.raises(UserError, match="each would be told that it was first; expected a local path or a URL"):
+        open_store(url)
 
 
 def test_a_store_out_of_reach_is_an_oserror(gcs_bucket: str) -> None:

@@ -31,7 +31,7 @@ Kind = TypeVar("Kind", bound=Record)
 
 
 class TrialLog:
-    """A search's trials and records in one folder on any fsspec filesystem.
+    """A search's trials and records in one folder, local or on an object store.
 
     The guarantees are those of the ``Store``: what ``append`` has acknowledged is on record for good, each uid is on
     record once, and ``pandas.read_parquet("<url>/trials")`` works at any moment.
@@ -56,7 +56,13 @@ class TrialLog:
 
         Returns:
             The record that the log has: the one given, or that of whoever was first.
+
+        Raises:
+            UserError: the filesystem overwrites what it should not.
         """
+        with contextlib.suppress(FileNotFoundError):
+            return SearchRecord.read(self.store, layout.SEARCH)
+        self.store.probe()
         self.store.create(layout.CARRIER, to_parquet(SCHEMA.empty_table()))
         self.store.create(layout.SEARCH, record.to_bytes())
         return self.search()

@@ -24,6 +24,9 @@ NO_HARD_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, err
 NO_EXCLUSIVE_RENAME = {errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS}
 # s3fs asks for an object's size before it reads it, unless it is to read it in one piece: a second round trip a read.
 ONE_PIECE = {"max_concurrency": 1}
+CONDITIONAL = {"gs", "gcs", "s3", "s3a"}
+"""Object stores whose clients write an object only where there is none, as one request. Others look first and then
+write, or overwrite: of several trainers each would be told that it was first."""
 
 
 class Store(abc.ABC):
@@ -112,6 +115,23 @@ class Store(abc.ABC):
         """Remove an object; it is no error if it is gone already."""
         with contextlib.suppress(FileNotFoundError):
             self.fs.rm_file(self.path(name))
+
+    def probe(self) -> None:
+        """Make sure that what exists is not overwritten, by writing one name twice and removing it.
+
+        Raises:
+            UserError: it is; some servers that speak S3 pass over the condition of a PUT.
+        """
+        name = f"probe-{uuid.uuid4().hex}"
+        try:
+            if self.create(name, b"first") and self.create(name, b"second"):
+                raise UserError(
+                    f"{self.url} overwrites what is to be written only where there is nothing (a PUT with "
+                    "If-None-Match or ifGenerationMatch), so that trainers would lose each other's trials; choose a "
+                    "--log elsewhere"
+                )
+        finally:
+            self.delete(name)
 
 
 class LocalStore(Store):
@@ -310,7 +330,7 @@ def open_store(url: str) -> Store:
     """Open the folder at a local path or fsspec URL. Nothing is created.
 
     Raises:
-        UserError: the protocol is unknown or its package is not installed.
+        UserError: the protocol is unknown, its package is not installed, or it cannot keep what a `Store` promises.
     """
     options = ONE_PIECE if url.startswith(("s3://", "s3a://")) else {}
     try:
@@ -323,4 +343,10 @@ def open_store(url: str) -> Store:
         return LocalStore(fs, root)
     if isinstance(fs, MemoryFileSystem):
         return MemoryStore(fs, root)
+    protocols = {fs.protocol} if isinstance(fs.protocol, str) else set(fs.protocol)
+    if not protocols & CONDITIONAL:
+        raise UserError(
+            f"cannot keep a trial log at {url!r}: of several trainers that create one file there, each would be told "
+            "that it was first; expected a local path or a URL such as gs://bucket/log or s3://bucket/log"
+        )
     return ObjectStore(fs, root)
