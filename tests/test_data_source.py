@@ -104,6 +104,26 @@ def test_csv_separators_a_byte_order_mark_and_a_written_index(tmp_path: Path, se
     assert list(load(DataOptions(str(path), ("kind",))).inputs) == ["age", "town", "member"]
 
 
+@pytest.mark.parametrize("ends", [",", ",,"])
+def test_csv_whose_rows_end_in_separators_keeps_its_columns(tmp_path: Path, ends: str) -> None:
+    whole = TABLE.to_csv(index=False)
+    header, *rows = whole.splitlines()
+    (tmp_path / "t.csv").write_text("\n".join([header, *(row + ends for row in rows)]))
+    raw = load(DataOptions(str(tmp_path / "t.csv"), ("kind",)))
+    pd.testing.assert_frame_equal(pd.DataFrame(raw.inputs), pd.read_csv(io.StringIO(whole)).drop(columns="kind"))
+    assert labels(raw) == list("ababab")
+
+
+@pytest.mark.parametrize("last", ["1,2,3,4", "1,NA,3,", "NA,NA,NA,NA"])
+def test_csv_of_r_with_names_of_rows(tmp_path: Path, last: str) -> None:
+    rows = [f'"{number}","{"uvuv"[number]}",{number},{each}' for number, each in enumerate(last.split(","))]
+    (tmp_path / "t.csv").write_text("\n".join(['"kind","age","debt"', *rows]))
+    raw = load(DataOptions(str(tmp_path / "t.csv"), ("kind",)))
+    assert isinstance(raw.inputs, pd.DataFrame)
+    assert list(raw.inputs["age"]) == [0, 1, 2, 3]
+    assert labels(raw) == list("uvuv")
+
+
 def test_a_group_is_no_feature(tmp_path: Path) -> None:
     TABLE.to_csv(tmp_path / "t.csv", index=False)
     raw = load(DataOptions(str(tmp_path / "t.csv"), ("kind",), group="town"))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -154,16 +156,19 @@ def _read_csv(location: Location, texts: Sequence[str]) -> pd.DataFrame:
         try:
             header = file.readline().decode("utf-8-sig")
             separator = max(_SEPARATORS, key=header.count)
-            file.seek(0)
-            first = pd.read_csv(file, sep=separator, encoding="utf-8-sig", header=None, nrows=1, dtype=str)
-            file.seek(0)
-            table = pd.read_csv(
-                file,
-                sep=separator,
-                encoding="utf-8-sig",
-                dtype=dict.fromkeys(texts, str),
-                low_memory=False,  # else a long column may get several types
-            )
+            row = file.readline().decode().rstrip("\r\n")
+
+            def parse(**options: Any) -> pd.DataFrame:
+                file.seek(0)
+                table: pd.DataFrame = pd.read_csv(file, sep=separator, encoding="utf-8-sig", **options)
+                return table
+
+            first = parse(header=None, nrows=1, dtype=str)
+            # Not in chunks, else a long column may get several types.
+            whole = partial(parse, dtype=dict.fromkeys(texts, str), low_memory=False)
+            table = whole()
+            if _ends_empty(table, row, separator):
+                table = whole(index_col=False, usecols=range(first.shape[1]))
         except pd.errors.EmptyDataError:
             raise UserError(f"{url!r} is empty; give a file with a header line and rows") from None
         except UnicodeDecodeError:
@@ -175,6 +180,17 @@ def _read_csv(location: Location, texts: Sequence[str]) -> pd.DataFrame:
         name = names[names.duplicated()].iloc[0]
         raise UserError(f"{url!r} has the column {name!r} more than once; rename one of each")
     return _plain(table.loc[:, ~table.columns.astype(str).str.match(r"Unnamed: \d+$")], url)
+
+
+def _ends_empty(table: pd.DataFrame, row: str, separator: str) -> bool:
+    """Whether rows end in separators that the header lacks, so that Pandas took the first column for names of rows.
+
+    R writes such names, and the header without one; its rows end in a value, be it NA.
+    """
+    if isinstance(table.index, pd.RangeIndex):
+        return False
+    more = table.index.nlevels
+    return row.endswith(separator * more) and bool(table.iloc[:, -more:].isna().all(axis=None))
 
 
 def _plain(table: pd.DataFrame, url: str) -> pd.DataFrame:
