@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from msearch_core.data.examples import RawData, RawTarget
-from msearch_core.data.hashing import hash_examples, hash_values, mix
+from msearch_core.data.hashing import hash_examples, hash_keys, hash_values, mix
+from msearch_core.data.options import DataOptions
 from msearch_core.data.sequences import Sequences
+from msearch_core.data.source import load
 from msearch_core.data.split import assign, fingerprint, unit_hashes
 from msearch_core.errors import UserError
 
@@ -177,6 +180,50 @@ def test_hashes_are_the_same_in_every_process() -> None:
 
 
 EXPECTED_HASHES = ["8404709207012106840", "7931898165990513655", "11009417550903347706", "16868647369657737666"]
+
+
+def test_numbers_and_dates_keep_the_hashes_of_stored_searches() -> None:
+    numbers = pd.Series([-7, 0.1, 2.0**33 - 1, 98765432109.5, 1e20])
+    assert [*map(int, hash_values(numbers))] == [
+        16734467769412237589,
+        13962482895565609606,
+        2262335098122428963,
+        5042166821885836132,
+        7237120479838743030,
+    ]
+    dates = pd.to_datetime(pd.Series(["2026-05-31T12:34:56.789"]))
+    assert [*map(int, hash_values(dates))] == [7097861534409162266]
+
+
+@given(st.sets(st.integers(1 - 2**53, 2**53 - 1), min_size=1))
+def test_whole_numbers_have_a_hash_each_whatever_their_type(numbers: set[int]) -> None:
+    whole = pd.Series(sorted(numbers), dtype="int64")
+    hashes = hash_values(whole)
+    assert len(set(hashes)) == len(numbers)
+    for kind in ("Int64", "float64", "str", object):
+        np.testing.assert_array_equal(hash_values(whole.astype(kind)), hashes)
+
+
+@given(st.integers(-(2**63), 2**63 - 20))
+def test_neighbouring_groups_are_two_whatever_their_type(first: int) -> None:
+    keys = pd.Series(range(first, first + 20), dtype="int64")
+    hashes = hash_keys(keys)
+    assert len(set(hashes)) == 20
+    for kind in ("Int64", "str", object):
+        np.testing.assert_array_equal(hash_keys(keys.astype(kind)), hashes)
+
+
+def test_a_first_missing_group_moves_no_long_one(tmp_path: Path) -> None:
+    table = pd.DataFrame({"x": range(20), "y": [0, 1] * 10, "who": np.arange(10**18, 10**18 + 20)})
+    grown = table.assign(who=table["who"].astype("Int64").where(table["x"] < 19))
+    table.to_csv(tmp_path / "whole.csv", index=False)
+    grown.to_csv(tmp_path / "grown.csv", index=False)
+    table.to_parquet(tmp_path / "whole.parquet")
+    grown.to_parquet(tmp_path / "grown.parquet")
+    units = [unit_hashes(load(DataOptions(str(path), ("y",), group="who")))[:19] for path in tmp_path.iterdir()]
+    assert len(set(units[0])) == 19
+    for each in units[1:]:
+        np.testing.assert_array_equal(each, units[0])
 
 
 def table_data(values: list[int], order: list[int] | None = None, **changes: Any) -> RawData:

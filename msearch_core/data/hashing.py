@@ -3,13 +3,15 @@
 A value has one hash whatever type a column happens to have: a whole number hashes like the same floating-point number
 and like the text that spells it. So a column that turns from integers into floats or text when new rows arrive (a first
 missing value, a first typing error) moves no row to another split. Numbers that differ in the tenth digit only are the
-same. A missing value adds nothing to the hash of its row: a new column moves no row that lacks it.
+same, unless both are whole: those below 2^53 are the same in every type and parser. A missing value adds nothing to the
+hash of its row: a new column moves no row that lacks it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,8 @@ from msearch_core.data.examples import Inputs
 from msearch_core.data.sequences import Sequences
 
 _INCREMENT = 0x9E3779B97F4A7C15
+_INEXACT = 2**53
+"""From here on a whole number may share its floating-point number with others."""
 
 
 def mix(values: np.ndarray) -> np.ndarray:
@@ -55,12 +59,30 @@ def hash_values(values: pd.Series) -> np.ndarray:
     kind = values.dtype
     if isinstance(kind, pd.DatetimeTZDtype) or pd.api.types.is_datetime64_any_dtype(kind):
         microseconds = pd.to_datetime(values, utc=True).dt.tz_localize(None).to_numpy("datetime64[us]")
-        return np.where(np.isnat(microseconds), np.uint64(0), _hash_floats(microseconds.astype(np.int64)))
+        rounded = _rounded(microseconds.astype(np.int64).astype(np.float64))
+        return np.where(np.isnat(microseconds), np.uint64(0), mix(rounded ^ np.uint64(_INCREMENT)))
     if pd.api.types.is_numeric_dtype(kind) and not pd.api.types.is_complex_dtype(kind):
         return _hash_floats(values.to_numpy(dtype=np.float64, na_value=np.nan))
     codes, uniques = pd.factorize(values.astype(object))
     hashes = np.array([_hash_object(each) for each in uniques] + [0], np.uint64)
     return hashes[codes]  # a missing value has the code -1
+
+
+def hash_keys(values: pd.Series) -> np.ndarray:
+    """Hash each key that rows are grouped by: as `hash_values`, but large whole numbers by all of their digits.
+
+    Else neighbours among long identifiers would be one group. Features are not hashed so, since a column of large
+    numbers that gets a first missing value loses their last digits.
+
+    Args:
+        values: as for `hash_values`.
+
+    Returns:
+        ``uint64 (n,)``; 0 where the key is missing.
+    """
+    codes, uniques = pd.factorize(values.astype(object))
+    digits = np.array([_hash_digits(each) for each in uniques] + [0], np.uint64)[codes]
+    return np.where(digits == 0, hash_values(values), digits)
 
 
 def hash_examples(inputs: Inputs) -> np.ndarray:
@@ -109,9 +131,14 @@ def _hash_rows(table: pd.DataFrame) -> np.ndarray:
 
 def _hash_floats(values: np.ndarray) -> np.ndarray:
     numbers = values.astype(np.float64) + 0.0  # -0.0 becomes 0.0
-    # Rounded to 33 significant bits, since parsers of text differ in the last one.
-    rounded = (numbers.view(np.uint64) + np.uint64(1 << 19)) & ~np.uint64((1 << 20) - 1)
-    return np.where(np.isnan(numbers), np.uint64(0), mix(rounded ^ np.uint64(_INCREMENT)))
+    is_exact = (np.abs(numbers) < _INEXACT) & (numbers == np.floor(numbers))
+    bits = np.where(is_exact, numbers.view(np.uint64), _rounded(numbers))
+    return np.where(np.isnan(numbers), np.uint64(0), mix(bits ^ np.uint64(_INCREMENT)))
+
+
+def _rounded(numbers: np.ndarray) -> np.ndarray:
+    """The bits of numbers, rounded to 33 significant ones, since parsers of text differ in the last one."""
+    return (numbers.view(np.uint64) + np.uint64(1 << 19)) & ~np.uint64((1 << 20) - 1)
 
 
 def _hash_object(value: Any) -> int:
@@ -119,6 +146,17 @@ def _hash_object(value: Any) -> int:
     if number is not None:
         return int(_hash_floats(np.array([number]))[0])
     return hash_bytes(str(value).encode("utf-8", "surrogatepass"))
+
+
+def _hash_digits(value: Any) -> int:
+    """The hash of a large whole number that a value is or spells; 0 for all else."""
+    if not isinstance(value, str | int | np.integer | Decimal):
+        return 0
+    try:
+        number = int(value)
+    except (ValueError, OverflowError):
+        return 0
+    return hash_bytes(str(number).encode()) if abs(number) >= _INEXACT else 0
 
 
 def _as_number(value: Any) -> float | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,8 +42,12 @@ class Columns:
         return list(self.order or self.table.columns)
 
 
-def read(location: Location) -> Columns:
+def read(location: Location, keys: Sequence[str] = ()) -> Columns:
     """Read a Parquet file, but for its images and sounds, which may be larger than the memory.
+
+    Args:
+        location: the file.
+        keys: columns whose whole numbers keep all digits, even if some are missing.
 
     Raises:
         UserError: it is empty, malformed or has a column twice.
@@ -67,6 +71,8 @@ def read(location: Location) -> Columns:
     lists = {name: _steps(table[name], name, url) for name in table.column_names if _is_list(table[name].type)}
     single = table.select([name for name in table.column_names if name not in lists])
     frame = single.to_pandas(ignore_metadata=True) if single.num_columns else pd.DataFrame(index=range(len(table)))
+    for name in frame.columns.intersection(list(keys)):
+        frame[name] = single[name].to_pandas(integer_object_nulls=True)
     return Columns(frame, lists, blobs, tuple(names))
 
 

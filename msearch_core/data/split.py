@@ -17,7 +17,7 @@ import pandas as pd
 
 from msearch_core.data.audio import Clips
 from msearch_core.data.examples import Inputs, RawData, RawTarget
-from msearch_core.data.hashing import hash_examples, hash_steps, hash_values, mix
+from msearch_core.data.hashing import hash_examples, hash_keys, hash_steps, hash_values, mix
 from msearch_core.data.problem import SPLITS
 from msearch_core.data.sequences import Sequences
 from msearch_core.errors import UserError
@@ -53,7 +53,7 @@ def unit_hashes(raw: RawData) -> np.ndarray:
     content = hash_examples(raw.inputs)
     if raw.groups is None:
         return content
-    groups = hash_values(raw.groups)
+    groups = hash_keys(raw.groups)
     return np.where(groups == 0, content, groups)
 
 
@@ -128,7 +128,7 @@ def fingerprint(raw: RawData) -> str:
             continue
         examples = mix(hash_examples(part.inputs)) + np.uint64(3) * target_hashes(part)
         if part.groups is not None:
-            examples += np.uint64(5) * mix(hash_values(part.groups))
+            examples += np.uint64(5) * mix(hash_keys(part.groups))
         if part.weight is not None:
             examples += np.uint64(7) * mix(hash_values(pd.Series(part.weight)))
         digest.update(json.dumps([_form(part.inputs), *_meaning(part), len(examples)]).encode())

@@ -52,7 +52,8 @@ def read(
         UserError: the file is empty or malformed, a column is missing, or its values cannot be used.
     """
     is_parquet = location.ending == ".parquet"
-    found = parquet.read(location) if is_parquet else Columns(_read_csv(location, texts))
+    keys = [options.group] if options.group else []
+    found = parquet.read(location, keys) if is_parquet else Columns(_read_csv(location, [*texts, *keys]))
     return _examples(found, options, location.url, labelled, shape, rate)
 
 
