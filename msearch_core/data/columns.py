@@ -15,6 +15,13 @@ _TRUTH = {"true": 1.0, "false": 0.0}
 _DAY = r"\d{4}-\d{2}-\d{2}"
 
 
+def column_kind(values: pd.Series) -> str:
+    """How a model takes a column: as ``boolean``, ``number``, ``date``, or else as ``category``."""
+    if is_boolean(values):
+        return "boolean"
+    return "number" if is_number(values) else "date" if is_date(values) else "category"
+
+
 def is_boolean(values: pd.Series) -> bool:
     """Whether all values that are not missing are truth values."""
     return pd.api.types.infer_dtype(values, skipna=True) == "boolean"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from msearch_core.data.columns import is_boolean, is_date, is_number, to_days, to_numbers, to_texts
+from msearch_core.data.columns import column_kind, to_days, to_numbers, to_texts
 from msearch_core.errors import UserError
 
 MAX_CATEGORIES = 100
@@ -119,15 +119,7 @@ def _learn_column(values: pd.Series, of_steps: bool) -> dict[str, Any] | str:
     """What to know of a column, or why to drop it."""
     if not values.notna().any():
         return "is empty"
-    kind = (
-        "boolean"
-        if is_boolean(values)
-        else "number"
-        if is_number(values)
-        else "date"
-        if is_date(values)
-        else "category"
-    )
+    kind = column_kind(values)
     if kind != "category":
         return _learn_numbers(kind, to_days(values) if kind == "date" else to_numbers(values), of_steps)
     texts = _step_texts(values) if of_steps else to_texts(values)

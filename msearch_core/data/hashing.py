@@ -85,6 +85,12 @@ def hash_keys(values: pd.Series) -> np.ndarray:
     return np.where(digits == 0, hash_values(values), digits)
 
 
+def spells_numbers(values: pd.Series) -> bool:
+    """Whether all values that are not missing are or spell numbers or truth values, and so have the hashes of these."""
+    present = values.dropna().unique()
+    return len(present) > 0 and all(_as_number(each) is not None for each in present)
+
+
 def hash_examples(inputs: Inputs) -> np.ndarray:
     """Hash the content of each example; the order of a table's columns does not matter.
 

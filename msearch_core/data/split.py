@@ -16,8 +16,9 @@ import numpy as np
 import pandas as pd
 
 from msearch_core.data.audio import Clips
+from msearch_core.data.columns import column_kind
 from msearch_core.data.examples import Inputs, RawData, RawTarget
-from msearch_core.data.hashing import hash_examples, hash_keys, hash_steps, hash_values, mix
+from msearch_core.data.hashing import hash_examples, hash_keys, hash_steps, hash_values, mix, spells_numbers
 from msearch_core.data.problem import SPLITS
 from msearch_core.data.sequences import Sequences
 from msearch_core.errors import UserError
@@ -149,12 +150,20 @@ def _hash_target(raw: RawData, target: RawTarget) -> np.ndarray:
 
 def _form(inputs: Inputs) -> list[object]:
     if isinstance(inputs, pd.DataFrame):
-        return [*sorted(map(str, inputs))]
+        return _columns(inputs)
     if isinstance(inputs, Sequences):
-        return ["sequence", *sorted(map(str, inputs.steps))]
+        return ["sequence", *_columns(inputs.steps)]
     if isinstance(inputs, Clips):
         return ["audio", inputs.rate]
     return [*inputs.shape[1:], str(inputs.dtype)]
+
+
+def _columns(table: pd.DataFrame) -> list[object]:
+    """The names of columns, and those that are prepared in another way than the numbers whose hashes they have."""
+    spelt = [
+        str(name) for name, values in table.items() if column_kind(values) == "category" and spells_numbers(values)
+    ]
+    return [*sorted(map(str, table)), *([{"spelt": sorted(spelt)}] if spelt else [])]
 
 
 def _meaning(raw: RawData) -> list[object]:
