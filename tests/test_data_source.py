@@ -6,6 +6,7 @@ import io
 import subprocess
 import sys
 import uuid
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -235,6 +236,11 @@ def test_npz_tables_and_images(folder: str) -> None:
         ([*range(20), 25] * 5, True, "regression"),
         (np.linspace(0, 1, 50), False, "regression"),
         (pd.Categorical([1, 2, 3]), False, "classification"),
+        ([Decimal(number) / 4 for number in range(50)], False, "regression"),
+        ([Decimal(1), Decimal(2)] * 3, False, "classification"),
+        (np.linspace(0, 1, 50).astype(object), False, "regression"),
+        (np.array([True, False] * 3, object), False, "classification"),
+        (pd.to_timedelta(range(50), unit="min"), False, "regression"),
     ],
 )
 def test_what_targets_mean(values: Any, numbered: bool, task: str) -> None:

@@ -120,6 +120,13 @@ def test_numbers_may_be_said_to_be_classes_and_the_other_way_round(tmp_path: Pat
     assert kinds(load(DataOptions(numbers, ("y",), task={"": "regression"}))) == {"y": ("regression", ())}
 
 
+def test_durations_are_predicted_in_seconds(tmp_path: Path) -> None:
+    table = pd.DataFrame({"a": range(50), "y": pd.to_timedelta(range(50), unit="min")})
+    table.to_parquet(tmp_path / "t.parquet")
+    (target,) = load(DataOptions(str(tmp_path / "t.parquet"), ("y",))).targets
+    assert list(target.values[:3]) == [0, 60, 120]
+
+
 @pytest.mark.parametrize("name", ["a b", "größe", "a/b", "名前", 'a"b', "probability_x", "-x", "../up", "y=1"])
 def test_targets_are_called_whatever_a_user_likes(name: str, tmp_path: Path) -> None:
     path = csv(tmp_path, TABLE[["a"]].assign(**{name: TABLE["kind"]}))

@@ -10,7 +10,7 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
-from msearch_core.data.columns import is_number, to_texts
+from msearch_core.data.columns import is_boolean, is_number, to_texts
 from msearch_core.data.examples import RawTarget, Values
 from msearch_core.data.problem import Task
 from msearch_core.data.sequences import Sequences
@@ -25,18 +25,18 @@ SEPARATOR = "|"
 def task_of(values: pd.Series, numbered: bool) -> Task:
     """Decide between classification and regression.
 
-    Texts, booleans, dates and categories are classes. Numbers are classes if all are whole and there are two
-    different ones, or at most 20 with 5 examples each on average. Where classes are usually numbered (images and
-    arrays), whole numbers that run without a gap from 0 or 1 to at most 1000 are classes as well, again with 5
-    examples each on average. All else is a regression.
+    Texts, booleans, dates and categories are classes. Numbers (durations are numbers of seconds) are classes if all are
+    whole and there are two different ones, or at most 20 with 5 examples each on average. Where classes are usually
+    numbered (images and arrays), whole numbers that run without a gap from 0 or 1 to at most 1000 are classes as well,
+    again with 5 examples each on average. All else is a regression.
 
     Args:
         values: the targets, none missing.
         numbered: whether the source is one where classes are usually numbered.
     """
-    if pd.api.types.is_bool_dtype(values.dtype) or not pd.api.types.is_numeric_dtype(values.dtype):
+    if is_boolean(values) or not is_number(values):
         return "classification"
-    distinct = np.unique(values.to_numpy(np.float64))
+    distinct = np.unique(_floats(values))
     if not np.all(distinct == np.floor(distinct)):
         return "regression"
     if len(distinct) <= 2:
@@ -193,12 +193,18 @@ def _single(name: str, values: pd.Series, task: Task, what: str) -> RawTarget:
         labels = class_names(texts)
         return RawTarget(name, task, _positions(texts, labels), labels)
     try:
-        numbers = values.to_numpy(np.float64)
+        numbers = _floats(values)
     except (TypeError, ValueError):
         raise UserError(f"the target {name!r} holds text where numbers are expected; correct these rows") from None
     if not np.isfinite(numbers).all():
         raise UserError(f"the target {name!r} holds infinite values; drop these rows or correct them")
     return RawTarget(name, task, numbers)
+
+
+def _floats(values: pd.Series) -> np.ndarray:
+    if pd.api.types.is_timedelta64_dtype(values.dtype):
+        values = values.dt.total_seconds()
+    return values.to_numpy(np.float64)
 
 
 def _multilabel(name: str, found: Values, labels: tuple[str, ...]) -> RawTarget:
