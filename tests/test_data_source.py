@@ -21,7 +21,7 @@ from msearch_core.data.images import Pictures
 from msearch_core.data.named import NAMES
 from msearch_core.data.options import DataOptions
 from msearch_core.data.source import load
-from msearch_core.data.split import fingerprint
+from msearch_core.data.split import fingerprint, unit_hashes
 from msearch_core.data.targets import class_names, task_of
 
 TABLE = pd.DataFrame(
@@ -103,6 +103,33 @@ def test_csv_separators_a_byte_order_mark_and_a_written_index(tmp_path: Path, se
     path = tmp_path / "t.csv"
     path.write_bytes(b"\xef\xbb\xbf" + TABLE.to_csv(sep=separator).encode())
     assert list(load(DataOptions(str(path), ("kind",))).inputs) == ["age", "town", "member"]
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("a;y\n1,5;u\n-2;v\n;v\n1,25E-2;u", [1.5, -2, np.nan, 0.0125]),
+        ("a;y\n1,125;u\n2,250;v", [1.125, 2.25]),
+        ("a\ty\n1,125\tu\n2,2\tv", [1.125, 2.2]),
+        ("a\ty\n1,125\tu\n999\tv", ["1,125", "999"]),  # a thousand?
+        ("a;y\n1,5;u\n2.5;v", ["1,5", "2.5"]),
+        ("a;y\n1,5;u\n1,2,3;v", ["1,5", "1,2,3"]),
+        ('a,y\n"1,5",u\n"2,5",v', ["1,5", "2,5"]),
+    ],
+)
+def test_decimal_commas(tmp_path: Path, content: str, expected: list[Any]) -> None:
+    (tmp_path / "t.csv").write_text(content)
+    read = load(DataOptions(str(tmp_path / "t.csv"), ("y",), task={"": "multilabel"})).inputs
+    assert isinstance(read, pd.DataFrame)
+    pd.testing.assert_series_equal(read["a"], pd.Series(expected, name="a"))
+
+
+def test_a_first_typing_error_among_decimal_commas_moves_no_row(tmp_path: Path) -> None:
+    rows = [f"{number},5;{'uv'[number % 2]}" for number in range(10)]
+    (tmp_path / "t.csv").write_text("\n".join(["a;y", *rows]))
+    (tmp_path / "grown.csv").write_text("\n".join(["a;y", *rows, "1 5;v"]))
+    whole, grown = (unit_hashes(load(DataOptions(str(tmp_path / name), ("y",)))) for name in ("t.csv", "grown.csv"))
+    np.testing.assert_array_equal(grown[:10], whole)
 
 
 @pytest.mark.parametrize("ends", [",", ",,"])

@@ -166,11 +166,11 @@ def _hash_digits(value: Any) -> int:
 
 
 def _as_number(value: Any) -> float | None:
-    """The number that a value is or spells, or ``None``."""
+    """The number that a value is or spells, with a decimal point or comma, or ``None``."""
     if isinstance(value, str) and value.lower() in ("true", "false"):
         return float(value.lower() == "true")
     try:
-        number = float(value)
+        number = float(value.replace(",", ".", 1) if isinstance(value, str) else value)
     except (TypeError, ValueError, OverflowError):
         return None
     return number if math.isfinite(number) else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
@@ -22,6 +23,8 @@ from msearch_core.errors import UserError
 
 ENDINGS = (".csv", ".parquet")
 _SEPARATORS = ",;\t|"
+_DECIMAL_COMMA = r"\s*[+-]?\d+(?:,\d+)?(?:[eE][+-]?\d+)?\s*"
+_THOUSANDS = r"\s*[+-]?\d{1,3}(?:,\d{3})?\s*"
 _MAX_LISTED = 20
 
 
@@ -36,9 +39,10 @@ def read(
 ) -> Examples:
     """Read a CSV or Parquet file.
 
-    A CSV file may be separated by commas, semicolons, tabs or bars. Its columns without a name (a written index) are
-    left out. A Parquet file with a column of encoded images or WAV files gives images or sounds; one with columns of
-    lists gives sequences, whose features are those columns, and the others repeated at each step.
+    A CSV file may be separated by commas, semicolons, tabs or bars; between semicolons and tabs numbers may have
+    decimal commas. Its columns without a name (a written index) are left out. A Parquet file with a column of encoded
+    images or WAV files gives images or sounds; one with columns of lists gives sequences, whose features are those
+    columns, and the others repeated at each step.
 
     Args:
         location: the file.
@@ -180,7 +184,9 @@ def _read_csv(location: Location, texts: Sequence[str]) -> pd.DataFrame:
     if names.duplicated().any():  # which Pandas renames
         name = names[names.duplicated()].iloc[0]
         raise UserError(f"{url!r} has the column {name!r} more than once; rename one of each")
-    return _plain(table.loc[:, ~table.columns.astype(str).str.match(r"Unnamed: \d+$")], url)
+    plain = _plain(table.loc[:, ~table.columns.astype(str).str.match(r"Unnamed: \d+$")], url)
+    commas = [name for name in map(str, plain) if name not in texts and _has_decimal_commas(plain[name], separator)]
+    return plain.assign(**{name: pd.to_numeric(plain[name].str.replace(",", ".")) for name in commas})
 
 
 def _ends_empty(table: pd.DataFrame, row: str, separator: str) -> bool:
@@ -192,6 +198,18 @@ def _ends_empty(table: pd.DataFrame, row: str, separator: str) -> bool:
         return False
     more = table.index.nlevels
     return row.endswith(separator * more) and bool(table.iloc[:, -more:].isna().all(axis=None))
+
+
+def _has_decimal_commas(values: pd.Series, separator: str) -> bool:
+    """Whether a column of texts holds numbers as most of Europe writes them."""
+    if separator not in ";\t" or not isinstance(values.dtype, pd.StringDtype):
+        return False
+    present = values.dropna()
+    if present.empty or not re.fullmatch(_DECIMAL_COMMA, present.iloc[0]):  # spares a look at the rest
+        return False
+    # Semicolons are there because the comma is taken; between tabs 1,234 may be a thousand as well.
+    unclear = separator != ";" and present.str.fullmatch(_THOUSANDS).all()
+    return bool(present.str.fullmatch(_DECIMAL_COMMA).all() and present.str.contains(",").any() and not unclear)
 
 
 def _plain(table: pd.DataFrame, url: str) -> pd.DataFrame:
