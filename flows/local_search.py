@@ -1,7 +1,8 @@
 """The main of a local search process: starts trainers at once, and joins Prefect when its server is up.
 
 It tells its parent what happens in JSON objects on standard output, one a line:
-``{"joined": {"log", "run", "over"}}``, then ``{"ended": {"state", "message"}}`` or ``{"refused": message}``.
+``{"joined": {"log", "run", "over", "left_out"}}``, then ``{"ended": {"state", "message"}}`` or
+``{"refused": message}``.
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ def serve(work: Callable[[str, Parent], None]) -> None:
 
 def _run(line: str, parent: Parent) -> None:
     from msearch_core.config import SearchConfig
+    from msearch_core.data.preprocessing import left_out
     from msearch_core.session import join
     from msearch_core.training.finishing import last_winner
 
@@ -62,7 +64,8 @@ def _run(line: str, parent: Parent) -> None:
     board = session.log.board(session.run, ("uid", "run"))
     board.look()
     over = board.is_over and last_winner(session) is not None
-    parent.tell(joined={"log": session.log.url, "run": session.run.run, "over": over})
+    unused = left_out(session.problem.preprocessing)
+    parent.tell(joined={"log": session.log.url, "run": session.run.run, "over": over, "left_out": unused})
     if over:
         return
 

@@ -317,11 +317,12 @@ def test_a_table_searched_in_a_space_of_ones_own_where_blocks_fail(place: Workpl
     log = place.folder / "log"
     (place.folder / "mine.py").write_text(SPACE)
     table = wine_table()
-    table.to_csv(place.folder / "wine.csv", index=False)
-    place.run(
+    table.assign(country="Italy").to_csv(place.folder / "wine.csv", index=False)
+    printed = place.run(
         "search", "wine.csv", "--target", "cultivar", "--space", "mine.py",
         "--trials", "6", "--trainers", "2", "--steps", "60", "--log", "log",
     )  # fmt: skip
+    assert "left out of the data: 'country' is constant\n" in printed
     frame = check_budget(log, 6)
     check_whole(log, frame)
     assert list(frame["status"][:4]) == ["failed", "diverged", "completed", "failed"]

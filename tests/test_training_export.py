@@ -66,6 +66,7 @@ def table(rows: int = 240) -> pd.DataFrame:
             "città `q`": rng.choice(["Paris", "Oslo, N", 'b"x', "1"], rows).astype(object),
             "since": pd.Timestamp("2015-01-01") + pd.to_timedelta(rng.integers(0, 3000, rows), unit="D"),
             "member": rng.random(rows) > 0.5,
+            "planet": "Earth",
         }
     )
     score = (found["age | y"] - 40) / 10 + (found["città `q`"] == "Paris") + found["member"]
@@ -116,7 +117,14 @@ def test_an_ensemble_on_a_table_in_every_format(of_table: Session, host: Trainin
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
     card = (tmp_path / "out/README.md").read_text()
-    for wanted in (ENSEMBLE, str(rows.loc[ENSEMBLE, "data_fingerprint"]), "`yes, a lot`", "`age ¦ y`", "tensorflow"):
+    for wanted in (
+        ENSEMBLE,
+        str(rows.loc[ENSEMBLE, "data_fingerprint"]),
+        "`yes, a lot`",
+        "`age ¦ y`",
+        "tensorflow",
+        "`planet` is constant",
+    ):
         assert wanted in card
     snippets = re.findall(r"```python\n(.*?)```", card, re.S)
     assert len(snippets) == len(FORMATS) + 1

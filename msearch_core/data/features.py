@@ -15,6 +15,7 @@ from msearch_core.errors import UserError
 MAX_CATEGORIES = 100
 MIN_COUNT = 2
 MAX_DISTINCT = 0.9
+MAX_TOLD = 10
 NUMERIC = ("number", "boolean", "date")
 SEQUENCE_INPUT = "input_sequence"
 """The name of the model's input that holds all numbers of a sequence's steps."""
@@ -46,10 +47,15 @@ def learn_columns(table: pd.DataFrame, of_steps: bool = False) -> dict[str, Any]
             taken = {SEQUENCE_INPUT, *(column["input"] for column in columns)}
             columns.append({"name": name, "input": _input_name(name, taken), **learned})
     if not columns:
-        raise UserError(
-            "no column is left to learn from: " + "; ".join(f"{name!r} {why}" for name, why in dropped.items())
-        )
+        raise UserError(f"no column is left to learn from: {left_out({'dropped': dropped})}")
     return {"columns": columns, "dropped": dropped}
+
+
+def left_out(spec: Mapping[str, Any]) -> str:
+    """Which columns were dropped and why, in a line; empty if none was."""
+    told = [f"{name!r} {why}" for name, why in spec.get("dropped", {}).items()]
+    more = f"; ... ({len(told)} in all)" if len(told) > MAX_TOLD else ""
+    return "; ".join(told[:MAX_TOLD]) + more
 
 
 def width(spec: Mapping[str, Any]) -> int:

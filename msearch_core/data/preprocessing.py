@@ -20,6 +20,7 @@ from msearch_core.data.features import (
     SEQUENCE_INPUT,
     encode_rows,
     learn_columns,
+    left_out,
     raw_columns,
     width,
 )
@@ -37,6 +38,7 @@ __all__ = [
     "image_moments",
     "input_shape",
     "learn",
+    "left_out",
     "to_model_inputs",
     "width",
 ]

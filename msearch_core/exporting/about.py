@@ -17,9 +17,9 @@ def about(problem: Problem) -> dict[str, Any]:
     """What `msearch_core.exporting.bundle.encode` needs to know, as JSON.
 
     Returns:
-        ``kind``; ``columns`` of a table or of a sequence's steps, and ``time``; ``input``, ``shape`` and ``dtype`` of
-        images; ``input``, ``samples``, ``frame`` and ``sample_rate`` of sounds; and ``targets``, each with ``name``,
-        ``task``, ``labels``, ``per_step`` and the ``prefix`` of its outputs' names.
+        ``kind``; ``columns`` of a table or of a sequence's steps, those ``dropped`` and why, and ``time``; ``input``,
+        ``shape`` and ``dtype`` of images; ``input``, ``samples``, ``frame`` and ``sample_rate`` of sounds; and
+        ``targets``, each with ``name``, ``task``, ``labels``, ``per_step`` and the ``prefix`` of its outputs' names.
     """
     spec = problem.preprocessing
     known: dict[str, Any] = {"version": VERSION, "kind": spec["kind"]}
@@ -31,6 +31,7 @@ def about(problem: Problem) -> dict[str, Any]:
         known |= {name: spec[name] for name in ("samples", "frame", "sample_rate")}
     else:
         known["columns"] = [{key: column[key] for key in _OF_COLUMNS if key in column} for column in spec["columns"]]
+        known["dropped"] = dict(spec["dropped"])
         if spec["kind"] == "sequence":
             known["time"] = spec["time"]
     known["targets"] = [

@@ -58,6 +58,7 @@ def model_card(facts: Mapping[str, Any], known: Mapping[str, Any], formats: Sequ
         _from_raw(formats[0], known, with_row=with_row),
         "## Input",
         *_inputs(known),
+        *_left_out(known),
         "## Output",
         *_outputs(known),
         "## Model",
@@ -114,6 +115,12 @@ def _inputs(known: Mapping[str, Any]) -> list[str]:
             _table(("feature", "input"), pairs),
         ]
     return found
+
+
+def _left_out(known: Mapping[str, Any]) -> list[str]:
+    dropped = known.get("dropped", {})
+    columns = "; ".join(f"{_code(name)} {why}" for name, why in dropped.items())
+    return [f"The model takes nothing of these columns of its training data: {columns}."] if dropped else []
 
 
 def _outputs(known: Mapping[str, Any]) -> list[str]:
