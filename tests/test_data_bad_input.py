@@ -64,6 +64,12 @@ def cut_image(folder: Path) -> str:
     return str(folder)
 
 
+def of_scale(folder: Path, kind: type, white: float) -> str:
+    images(folder, "a/1.png", "a/22.png", "b/333.png", "b/4444.png")
+    Image.fromarray(np.array([[0, white]], kind)).save(folder / "b/3.tif")
+    return str(folder)
+
+
 def missing_image(folder: Path) -> str:
     images(folder, "a.png", "ab.png", "abc.png")
     blobs = [path.read_bytes() for path in sorted(folder.glob("*.png"))]
@@ -175,6 +181,10 @@ CASES: dict[str, tuple[Make, str]] = {
     "no features": (lambda f: csv(f, GOOD[["kind"]]), "no column to learn from"),
     "unreadable image": (broken_image, r"b/2\.png"),
     "cut image": (cut_image, r"b/3\.png"),
+    "an image of fractions": (lambda f: of_scale(f, np.float32, 1), r"b/3\.tif: .* floating-point.*0 to 255 in 8 bits"),
+    "an image of 8 bits in 16": (lambda f: of_scale(f, np.uint16, 255), "end at 255.*0 to 65535 in 16"),
+    "an image of 8 bits in 32": (lambda f: of_scale(f, np.int32, 255), "end at 255.*0 to 65535 in 16"),
+    "an image of 32 bits": (lambda f: of_scale(f, np.int32, 1 << 20), "end at 1048576"),
     "empty class folder": (empty_class, "class folder 'c'.*holds no image"),
     "no class folders": (lambda f: images(f, "1.png", "2.png"), "2 images but no class folders"),
     "an empty folder": (lambda f: str(f), "no class folders"),

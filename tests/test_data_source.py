@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from msearch_core.data.examples import RawData
-from msearch_core.data.images import Pictures
+from msearch_core.data.images import Pictures, decode
 from msearch_core.data.named import NAMES
 from msearch_core.data.options import DataOptions
 from msearch_core.data.source import load
@@ -194,6 +194,12 @@ def test_one_colour_image_makes_all_of_them_colour(tmp_path: Path) -> None:
     assert pixels(raw).shape == (4, 2, 2, 3)
     # Grey stays grey, transparent becomes white, and 16 bits become 8.
     assert pixels(raw)[:, 0, 0].tolist() == [[7, 7, 7], [1, 2, 3], [255, 255, 255], [1, 1, 1]]
+
+
+@pytest.mark.parametrize("kind", [np.uint16, np.int32])
+def test_pictures_of_16_bits_are_scaled_and_black_ones_stay_black(kind: type) -> None:
+    blobs = [encoded(np.array([values], kind), "TIFF") for values in ([0, 256, 65535], [0, 0, 0])]
+    assert decode(["1", "2"], blobs, (1, 3, 1))[..., 0].tolist() == [[[0, 1, 255]], [[0, 0, 0]]]
 
 
 def test_photographs_are_turned_upright_and_scaled_down(tmp_path: Path) -> None:

@@ -97,13 +97,14 @@ def decode(names: Sequence[str], blobs: Sequence[bytes], shape: Sequence[int]) -
         ``uint8 (n, height, width, channels)``.
 
     Raises:
-        UserError: an image cannot be read.
+        UserError: an image cannot be read, or nothing tells which of its values is white.
     """
     height, width, channels = shape
 
     def pixels(name: str, blob: bytes) -> np.ndarray:
         try:
             with Image.open(io.BytesIO(blob)) as image:
+                _check_scale(name, image)
                 return _pixels(image, (width, height), channels)
         except _UNREADABLE as error:
             raise _unreadable(name, error) from None
@@ -166,6 +167,20 @@ def _orientation(image: Image.Image) -> int:
     """How a camera was held, from 1 (upright) to 8; from 5 on it lay on its side."""
     found = image.getexif().get(0x0112, 1) if image.format == "JPEG" and "exif" in image.info else 1
     return found if isinstance(found, int) else 1
+
+
+def _check_scale(name: str, image: Image.Image) -> None:
+    """See that white is 255 or 65535, so that no picture is black because its values end elsewhere."""
+    if image.mode == "F":
+        found = "floating-point numbers"
+    elif image.mode.startswith("I") and not 256 <= (peak := int(np.asarray(image).max())) <= 65535 and peak != 0:
+        found = f"whole numbers of more than 8 bits that end at {peak}"
+    else:
+        return
+    raise UserError(
+        f"cannot read {name}: its pixels are {found}, so that white is unknown; "
+        "expected 0 to 255 in 8 bits or 0 to 65535 in 16, save it so"
+    )
 
 
 def _pixels(image: Image.Image, size: tuple[int, int], channels: int) -> np.ndarray:
