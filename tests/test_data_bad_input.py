@@ -111,6 +111,8 @@ def two_columns_of_a_name(folder: Path) -> str:
     return str(folder / "t.parquet")
 
 
+STEPPED = "import numpy as np\nsource = {'x': [np.ones(2), np.zeros(2)]"
+FRAME = "import pandas as pd\nsource = pd.DataFrame([[1, 2, 'u'], [3, 4, 'v']]"
 Make = Callable[[Path], str]
 LISTS = GOOD.assign(age=[[1.0, 2.0]] * 12)
 STEPS = {"x": np.zeros((4, 3, 2)), "kind": [0, 1, 0, 1]}
@@ -289,6 +291,15 @@ def test_named_sets_take_no_columns(options: dict[str, str]) -> None:
         ("def source(): return {'y': [1]}", "gave dict; expected a table or a mapping with 'x'"),
         ("def source(): return {'x': [[1, 2]] * 4}", "no array 'kind'"),
         ("import numpy as np\nsource = {'x': [np.ones(2), np.ones((2, 2))], 'kind': [0, 1]}", "give the same features"),
+        ("source = {'x': [[1, 2], [3]], 'kind': [0, 1]}", "'x' of .* several lengths.* list of NumPy arrays"),
+        ("source = {'x': [[1, 2], [3, 4]], 'kind': [[0], [0, 1]]}", "'kind' of .* several lengths"),
+        (f"{STEPPED}, 'kind': [np.ones(2)] * 3}}", "'x' in .* has 2 examples, but 'kind' has 3"),
+        (f"{STEPPED}, 'kind': [np.ones(2), np.ones((2, 2))]}}", r"'kind' in .* shape \(2, 2\); give one value a step"),
+        (f"{FRAME}, columns=['a', 'a', 'kind'])", "column 'a' more than once; rename"),
+        (f"{FRAME}, columns=['a', 'kind', 'kind'])", "column 'kind' more than once; rename"),
+        (f"{FRAME}, columns=[1, '1', 'kind'])", "column '1' more than once; rename"),
+        (f"{FRAME}, columns=['a', 'a', 'b'])\nsource = {{'x': source, 'kind': [0, 1]}}", "'a' more than once; rename"),
+        (f"{FRAME}, columns=pd.MultiIndex.from_product([['a'], [1, 2, 3]]))", "no column 'kind'"),
         ("1 +", "cannot be loaded: SyntaxError"),
     ],
 )

@@ -201,6 +201,8 @@ class WithSteps:
 def table():
     return pd.DataFrame({"a": np.arange(40.0), "b": ["u", "v"] * 20})
 
+answers_in_a_table = {"x": np.arange(80.0).reshape(40, 2), "y": pd.DataFrame({"b": ["u", "v"] * 20})}
+
 pictures = {"x": np.arange(40 * 16).reshape(40, 4, 4) % 200, "y": np.arange(40) % 2}
 """
 
@@ -214,6 +216,7 @@ def test_sources_of_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert steps.problem.per_step
     table = load(DataOptions(f"{tmp_path}/mine.py:table", ("b",)))
     assert (list(table.inputs), table.targets[0].labels) == (["a"], ("u", "v"))
+    assert load(f"{tmp_path}/mine.py:answers_in_a_table").targets[0].labels == ("u", "v")
     pictures = prepare(load(f"{tmp_path}/mine.py:pictures"), 0)
     assert pictures.problem.input_shape == (4, 4, 1)
     folders = [

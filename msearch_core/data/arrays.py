@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from msearch_core.data.examples import Examples, Inputs, Values
 from msearch_core.data.files import Location, reading
 from msearch_core.data.options import DataOptions
 from msearch_core.data.sequences import Sequences, from_array, from_arrays
-from msearch_core.data.tables import check_usable
+from msearch_core.data.tables import check_usable, plain
 from msearch_core.errors import UserError
 
 ENDINGS = (".npz",)
@@ -75,8 +75,7 @@ def from_named_arrays(arrays: Mapping[str, Any], options: DataOptions, url: str,
     for name in _targets(list(arrays), options):
         values = arrays[name]
         if isinstance(values, list | tuple):  # of one array an example
-            lengths = np.array([len(each) for each in values], np.int64)
-            targets[name] = Sequences(lengths, pd.DataFrame({name: np.concatenate(values)}))
+            targets[name] = _steps(values, name, len(inputs), url)
         else:
             is_of_steps = options.task.get(name, options.task.get("")) != "multilabel"
             targets |= _target(values, name, inputs, _time(arrays["x"]) if is_of_steps else None, names, url)
@@ -106,8 +105,9 @@ def _others(options: DataOptions) -> list[str]:
 
 def _inputs(x: Any, lengths: Any, url: str) -> Inputs:
     if isinstance(x, pd.DataFrame):
-        check_usable(x, url)
-        return x.rename(columns=str).reset_index(drop=True)
+        table = plain(x, url)
+        check_usable(table, url)
+        return table
     if isinstance(x, list | tuple):
         return from_arrays(x, url)
     if not x.size:
@@ -161,10 +161,7 @@ def _target(
     values: np.ndarray, name: str, inputs: Inputs, time: int | None, labels: tuple[str, ...], url: str
 ) -> dict[str, Values]:
     """A target by name, or several of them where it has columns of numbers; as wide as ``time``, it is one of steps."""
-    count = len(inputs)
-    if values.shape[:1] != (count,):
-        has = len(values) if values.ndim else "none"
-        raise UserError(f"'x' in {url!r} has {count} examples, but {name!r} has {has}; give as many of each")
+    _expect_as_many(values, name, len(inputs), url)
     if values.ndim == 1 or (values.ndim == 2 and values.shape[1] == 1):
         return {name: pd.Series(values.reshape(-1), name=name)}
     if values.ndim == 2 and isinstance(inputs, Sequences) and values.shape[1] == time:
@@ -179,6 +176,22 @@ def _target(
         f"{name!r} in {url!r} is {values.dtype} of shape {values.shape}; give one value an example, of shape (n,), "
         "0 and 1 by label, (n, labels), or numbers, (n, targets)"
     )
+
+
+def _steps(values: Sequence[np.ndarray], name: str, count: int, url: str) -> Sequences:
+    """A target of a value for each step, or of labels, from an array an example."""
+    _expect_as_many(values, name, count, url)
+    shapes = {np.shape(each) for each in values if np.ndim(each) != 1}
+    if shapes:
+        raise UserError(f"{name!r} in {url!r} has an example of shape {min(shapes)}; give one value a step, (time,)")
+    lengths = np.array([len(each) for each in values], np.int64)
+    return Sequences(lengths, pd.DataFrame({name: np.concatenate(values)}))
+
+
+def _expect_as_many(values: Any, name: str, count: int, url: str) -> None:
+    has = "none" if isinstance(values, np.ndarray) and not values.ndim else len(values)
+    if has != count:
+        raise UserError(f"'x' in {url!r} has {count} examples, but {name!r} has {has}; give as many of each")
 
 
 def _series(values: Any, name: str, rows: int, url: str) -> pd.Series:

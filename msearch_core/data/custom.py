@@ -74,14 +74,20 @@ def read(reference: str, options: DataOptions, *, labelled: bool = True) -> Exam
         return from_table(returned, options, reference, labelled=labelled)
     if not isinstance(returned, Mapping) or "x" not in returned:
         raise UserError(f"{reference!r} gave {type(returned).__name__}; expected a table or a mapping with 'x' and 'y'")
-    arrays = {str(name): _array(values) for name, values in returned.items()}
+    arrays = {str(name): _array(values, str(name), reference) for name, values in returned.items()}
     return from_named_arrays(arrays, options, reference, labelled=labelled)
 
 
-def _array(values: Any) -> Any:
-    """A list of numbers or texts as an array; tables, and sequences of several lengths, as they are."""
-    if isinstance(values, pd.DataFrame):
+def _array(values: Any, name: str, reference: str) -> Any:
+    """A list of numbers or texts as an array; a table of inputs, and sequences of several lengths, as they are."""
+    if isinstance(values, pd.DataFrame) and name == "x":
         return values
     if isinstance(values, list | tuple) and values and isinstance(values[0], np.ndarray):
         return values
-    return np.asarray(values)
+    try:
+        return np.asarray(values)
+    except ValueError:
+        raise UserError(
+            f"{name!r} of {reference!r} holds lists of several lengths; expected as many values in each, "
+            "or for sequences a list of NumPy arrays, one an example"
+        ) from None

@@ -67,7 +67,20 @@ def from_table(table: pd.DataFrame, options: DataOptions, url: str, *, labelled:
     Raises:
         UserError: a column is missing, or its values cannot be used.
     """
-    return _examples(Columns(_plain(table, url)), options, url, labelled, None, None)
+    return _examples(Columns(plain(table, url)), options, url, labelled, None, None)
+
+
+def plain(table: pd.DataFrame, url: str) -> pd.DataFrame:
+    """A table with texts for names and numbered rows.
+
+    Raises:
+        UserError: it has no column, or two of the same name.
+    """
+    if table.shape[1] == 0:
+        raise UserError(f"{url!r} has no columns; give a file with a header line and rows")
+    names = table.columns.map(str)
+    _refuse_repeated(names, url)
+    return table.set_axis(names, axis=1).reset_index(drop=True)
 
 
 def check_usable(table: pd.DataFrame, url: str) -> None:
@@ -180,13 +193,10 @@ def _read_csv(location: Location, texts: Sequence[str]) -> pd.DataFrame:
             raise UserError(f"{url!r} is not UTF-8 text; save it as UTF-8") from None
         except (pd.errors.ParserError, ValueError) as error:
             raise UserError(f"{url!r} is not a CSV table: {' '.join(str(error).split())}; correct the file") from None
-    names = first.iloc[0].dropna()
-    if names.duplicated().any():  # which Pandas renames
-        name = names[names.duplicated()].iloc[0]
-        raise UserError(f"{url!r} has the column {name!r} more than once; rename one of each")
-    plain = _plain(table.loc[:, ~table.columns.astype(str).str.match(r"Unnamed: \d+$")], url)
-    commas = [name for name in map(str, plain) if name not in texts and _has_decimal_commas(plain[name], separator)]
-    return plain.assign(**{name: pd.to_numeric(plain[name].str.replace(",", ".")) for name in commas})
+    _refuse_repeated(pd.Index(first.iloc[0].dropna()), url)  # Pandas has renamed them
+    table = plain(table.loc[:, ~table.columns.astype(str).str.match(r"Unnamed: \d+$")], url)
+    commas = [name for name in map(str, table) if name not in texts and _has_decimal_commas(table[name], separator)]
+    return table.assign(**{name: pd.to_numeric(table[name].str.replace(",", ".")) for name in commas})
 
 
 def _ends_empty(table: pd.DataFrame, row: str, separator: str) -> bool:
@@ -212,10 +222,10 @@ def _has_decimal_commas(values: pd.Series, separator: str) -> bool:
     return bool(present.str.fullmatch(_DECIMAL_COMMA).all() and present.str.contains(",").any() and not unclear)
 
 
-def _plain(table: pd.DataFrame, url: str) -> pd.DataFrame:
-    if table.shape[1] == 0:
-        raise UserError(f"{url!r} has no columns; give a file with a header line and rows")
-    return table.rename(columns=str).reset_index(drop=True)
+def _refuse_repeated(names: pd.Index, url: str) -> None:
+    repeated = names[names.duplicated()]
+    if len(repeated):
+        raise UserError(f"{url!r} has the column {repeated[0]!r} more than once; rename one of each")
 
 
 def _listed(names: Sequence[str]) -> str:
