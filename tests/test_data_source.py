@@ -196,6 +196,12 @@ def test_one_colour_image_makes_all_of_them_colour(tmp_path: Path) -> None:
     assert pixels(raw)[:, 0, 0].tolist() == [[7, 7, 7], [1, 2, 3], [255, 255, 255], [1, 1, 1]]
 
 
+@pytest.mark.parametrize(("kind", "brightest"), [(np.float32, 255), (np.uint16, 0)])
+def test_255_is_white_in_fractions_and_black_in_16_bits(kind: type, brightest: int) -> None:
+    blobs = [encoded(np.array([[0, 255]], kind), "TIFF")]
+    assert decode(["1"], blobs, (1, 2, 1))[..., 0].tolist() == [[[0, brightest]]]
+
+
 @pytest.mark.parametrize("kind", [np.uint16, np.int32])
 def test_pictures_of_16_bits_are_scaled_and_black_ones_stay_black(kind: type) -> None:
     blobs = [encoded(np.array([values], kind), "TIFF") for values in ([0, 256, 65535], [0, 0, 0])]

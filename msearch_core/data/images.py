@@ -21,6 +21,8 @@ MAX_SIDE = 256
 _THREADS = 4
 _BATCH_BYTES = 1 << 24
 _GREY = ("1", "L", "LA", "I", "I;16", "I;16B", "F")
+_WHITE = {"I": (255, 65535), "F": (1, 255)}
+"""By mode of 32 bits: the largest value has to be above the first and not above the second."""
 _SIGNATURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"RIFF", b"P5", b"P6")
 _UNREADABLE = (OSError, ValueError, SyntaxError, EOFError, struct.error, Image.DecompressionBombError)
 
@@ -170,17 +172,15 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _check_scale(name: str, image: Image.Image) -> None:
-    """See that white is 255 or 65535, so that no picture is black because its values end elsewhere."""
-    if image.mode == "F":
-        found = "floating-point numbers"
-    elif image.mode.startswith("I") and not 256 <= (peak := int(np.asarray(image).max())) <= 65535 and peak != 0:
-        found = f"whole numbers of more than 8 bits that end at {peak}"
-    else:
+    """See that white is where it is expected in values of 32 bits, lest a picture be black because it is elsewhere."""
+    if image.mode not in _WHITE:
         return
-    raise UserError(
-        f"cannot read {name}: its pixels are {found}, so that white is unknown; "
-        "expected 0 to 255 in 8 bits or 0 to 65535 in 16, save it so"
-    )
+    peak, (least, white) = float(np.asarray(image).max()), _WHITE[image.mode]
+    if peak and not least < peak <= white:
+        raise UserError(
+            f"cannot read {name}: its pixels have 32 bits and end at {peak:g}, so that white is unknown; "
+            "expected 0 to 255 in 8 bits or 0 to 65535 in 16, save it so"
+        )
 
 
 def _pixels(image: Image.Image, size: tuple[int, int], channels: int) -> np.ndarray:
