@@ -78,6 +78,18 @@ def test_layers_and_encoding_agree(tmp_path: Path, drawn: tuple[pd.DataFrame, pd
             assert not np.isnan(expected).any()
 
 
+@pytest.mark.parametrize("deviation", [1e-30, 1e-8, 1.0, 1e19, 1e30])
+def test_numbers_of_any_size_are_standardised(deviation: float, tmp_path: Path) -> None:
+    """Down to where Keras' own layer divides by something else, and up to where a variance is none of 32 bits."""
+    numbers = np.random.default_rng(0).normal(size=ROWS) * deviation
+    table = pd.DataFrame({"large or small": numbers, "usual": np.arange(ROWS)})
+    spec = learn(table, np.arange(ROWS))
+    problem = Problem("vector", (width(spec),), spec, ())
+    encoded = reloaded(encoder(problem), tmp_path)(to_model_inputs(problem, table))
+    np.testing.assert_allclose(encoded, encode(spec, table), rtol=1e-6)
+    assert np.std(encoded, axis=0) == pytest.approx(1, rel=1e-5)
+
+
 def steps() -> Sequences:
     rng = np.random.default_rng(0)
     lengths = rng.integers(1, 8, 30)

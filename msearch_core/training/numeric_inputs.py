@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from msearch_core.data.problem import Problem
-from msearch_core.training.preprocessing import encode_numbers, joined, numeric_columns, raw_inputs, scale
+from msearch_core.training.preprocessing import encode_numbers, joined, numeric_columns, raw_inputs, scaled
 
 NUMBERS = "numbers"
 CATEGORIES = "categories"
@@ -61,7 +61,7 @@ def _steps(inputs: Mapping[str, Any], numeric: list[dict[str, Any]], vocabularie
     if numeric:
         missing = keras.ops.isnan(inputs[NUMBERS])
         ended = keras.ops.all(missing, axis=-1, keepdims=True)
-        parts.append(keras.ops.where(missing, 0.0, scale(numeric)(inputs[NUMBERS])))
+        parts.append(keras.ops.where(missing, 0.0, scaled(numeric, inputs[NUMBERS])))
     else:
         ended = keras.ops.equal(inputs[CATEGORIES][:, :, :1], 0)
     parts += [

@@ -72,7 +72,7 @@ def _sequence_inputs(spec: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
         inputs[SEQUENCE_INPUT] = keras.Input((spec["time"], len(numeric)), dtype="float32", name=SEQUENCE_INPUT)
         missing = keras.ops.isnan(inputs[SEQUENCE_INPUT])
         ended = keras.ops.all(missing, axis=-1, keepdims=True)
-        parts.append(keras.ops.where(missing, 0.0, scale(numeric)(inputs[SEQUENCE_INPUT])))
+        parts.append(keras.ops.where(missing, 0.0, scaled(numeric, inputs[SEQUENCE_INPUT])))
     for column in spec["columns"]:
         if column["kind"] == "category":
             name = column["input"]
@@ -104,8 +104,7 @@ def _encode_sound(spec: Mapping[str, Any], sound: Any) -> Any:
     power = keras.ops.square(fourier[:, :, :bins]) + keras.ops.square(fourier[:, :, bins:])
     mel_layer = keras.layers.Dense(spec["mels"], use_bias=False, dtype="float32", name="encode_mel")
     mel = _fixed(mel_layer, power, mel_matrix(spec))
-    standardise = _normalization(spec["mean"], spec["deviation"])
-    encoded = standardise(keras.ops.log(mel + spec["epsilon"]))
+    encoded = _standardised(keras.ops.log(mel + spec["epsilon"]), spec["mean"], spec["deviation"])
     # A frame is whole where its last sample is.
     ended = keras.ops.expand_dims(missing[:, frame - 1 :: spec["hop"]], -1)
     return keras.ops.where(ended, np.nan, encoded)
@@ -114,12 +113,12 @@ def _encode_sound(spec: Mapping[str, Any], sound: Any) -> Any:
 def encode_numbers(columns: list[dict[str, Any]], values: Any) -> Any:
     """A table's numbers ``float32 (batch, columns)``, standardised, with indicators of those that are missing."""
     missing = keras.ops.isnan(values)
-    scaled = keras.ops.where(missing, 0.0, scale(columns)(values))
+    numbers = keras.ops.where(missing, 0.0, scaled(columns, values))
     indicated = [index for index, column in enumerate(columns) if column["indicator"]]
     if not indicated:
-        return scaled
+        return numbers
     indicators = keras.ops.cast(keras.ops.take(missing, indicated, axis=1), "float32")
-    return joined([scaled, indicators], "encode_missing")
+    return joined([numbers, indicators], "encode_missing")
 
 
 def numeric_columns(spec: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -127,14 +126,16 @@ def numeric_columns(spec: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [column for column in spec["columns"] if column["kind"] in NUMERIC]
 
 
-def scale(columns: list[dict[str, Any]]) -> Any:
-    """The layer that standardises numbers of these columns."""
-    return _normalization([column["mean"] for column in columns], [column["deviation"] for column in columns])
+def scaled(columns: list[dict[str, Any]], values: Any) -> Any:
+    """Numbers of these columns, ``float32 (..., columns)``, standardised."""
+    return _standardised(values, [column["mean"] for column in columns], [column["deviation"] for column in columns])
 
 
-def _normalization(mean: list[float], deviation: list[float]) -> Any:
-    variance = [float(np.square(np.float64(each))) for each in deviation]
-    return keras.layers.Normalization(mean=mean, variance=variance, dtype="float32", name="encode_scale")
+def _standardised(values: Any, mean: list[float], deviation: list[float]) -> Any:
+    """Computed as NumPy does. Keras' ``Normalization`` takes a variance, which for a large or a small deviation does
+    not fit into 32 bits, and divides by 1e-7 at least.
+    """  # noqa: D205
+    return (values - np.array(mean, np.float32)) / np.array(deviation, np.float32)
 
 
 def _fixed(layer: Any, inputs: Any, kernel: np.ndarray) -> Any:
