@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from msearch_core.data.images import Pictures
-from msearch_core.data.inputs import read_inputs
+from msearch_core.data.inputs import read_inputs, strangenesses
 from msearch_core.data.options import DataOptions
 from msearch_core.data.prepare import prepare
 from msearch_core.data.preprocessing import encode, to_model_inputs
@@ -65,6 +65,27 @@ def test_codes_that_look_like_numbers_stay_texts(table_problem: Problem, tmp_pat
     found = encode(table_problem.preprocessing, read_inputs(str(tmp_path / "new.csv"), table_problem))
     wanted = encode(table_problem.preprocessing, pd.DataFrame({"age": [1, 2, None], "code": ["01", "1", None]}))
     np.testing.assert_array_equal(found, wanted)
+
+
+def test_a_category_that_spells_a_missing_value(tmp_path: Path) -> None:
+    """Where text is text it is learned as one, and read as one from CSV too; all other such words are gaps."""
+    parquet, table = str(tmp_path / "train.parquet"), tmp_path / "new.csv"
+    pd.DataFrame({"size": ["None", "large"] * 20, "count": range(40), "y": ["NA", "no"] * 20}).to_parquet(parquet)
+    problem = prepare(load(DataOptions(parquet, ("y",))), 0).problem
+    assert problem.targets[0].labels == ("NA", "no")
+    table.write_text("size,count\nNone,NA\nNA,null\nlarge,1\n,\n")
+    inputs = read_inputs(str(table), problem)
+    assert isinstance(inputs, pd.DataFrame)
+    wanted = pd.DataFrame({"size": ["None", None, "large", None], "count": [None, None, 1, None]})
+    for found in (inputs, pd.DataFrame({"size": ["None", "NA", "large", ""], "count": ["NA", "null", "1", ""]})):
+        np.testing.assert_array_equal(encode(problem.preprocessing, found), encode(problem.preprocessing, wanted))
+    assert [line.partition(";")[0] for line in strangenesses(inputs, problem)] == [
+        "column 'count': 3 of 4 rows have no value",
+        "column 'size': 2 of 4 rows have no value",
+    ]
+    table.write_text("x,y\n" + "1,None\n2,Some\n" * 20)
+    with pytest.raises(UserError, match=r"is missing in 20 of 40 rows; .* None and NA say so"):
+        load(DataOptions(str(table), ("y",)))
 
 
 def test_images_of_any_size_and_colour(image_problem: Problem, tmp_path: Path) -> None:

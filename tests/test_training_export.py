@@ -21,15 +21,18 @@ import pytest
 import tensorflow as tf
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from pandas._libs.parsers import STR_NA_VALUES
 from safetensors.numpy import load_file, save_file
 
 from msearch_core.blocks.convolution1d import residual_conv1d
 from msearch_core.config import make_config
-from msearch_core.data.columns import to_days
+from msearch_core.data.columns import MISSING, to_days
+from msearch_core.data.options import DataOptions
 from msearch_core.data.preprocessing import encode as encode_for_training
-from msearch_core.data.preprocessing import learn, width
+from msearch_core.data.preprocessing import learn, to_model_inputs, width
 from msearch_core.data.problem import Problem, Target, fitted_space
 from msearch_core.data.sequences import Sequences
+from msearch_core.data.source import load
 from msearch_core.errors import UserError
 from msearch_core.export import FORMATS, export
 from msearch_core.exporting.about import about
@@ -305,6 +308,25 @@ def test_the_encoder_and_the_numeric_layers_do_what_was_trained_on(tmp_path: Pat
     arrays = encode.inputs([{str(name): list(part[name]) for name in part} for part in parts], known)
     found = model.predict_on_batch(encode.tensors(arrays, known))
     np.testing.assert_allclose(found, encode_for_training(spec, steps), rtol=1e-5, atol=1e-5)
+
+
+def test_the_encoder_reads_a_missing_value_as_training_does(tmp_path: Path) -> None:
+    assert encode.MISSING == MISSING == STR_NA_VALUES
+    words = [*sorted(MISSING), "a", "b"] * 4
+    rows = [(word, word if word in MISSING else row, row) for row, word in enumerate(words)]
+    (tmp_path / "rows.csv").write_text("text,number,y\n" + "".join(f"{a},{b},{c}\n" for a, b, c in rows))
+    raw = load(DataOptions(str(tmp_path / "rows.csv"), ("y",))).inputs
+    assert isinstance(raw, pd.DataFrame)
+    spec = learn(raw, np.arange(len(words)))
+    problem = Problem("vector", (width(spec),), spec, (Target("y", "regression"),))
+    with (tmp_path / "rows.csv").open(newline="") as file:
+        found = encode.inputs(list(csv.DictReader(file)), about(problem))
+    for name, values in to_model_inputs(problem, raw).items():
+        np.testing.assert_array_equal(found[name], values)
+
+    spec = learn(pd.DataFrame({"text": words}), np.arange(len(words)))  # where text is text
+    known = about(Problem("vector", (width(spec),), spec, problem.targets))
+    assert encode.inputs({"text": words}, known)["input_text"][:, 0].tolist() == words
 
 
 def test_the_encoder_needs_numpy_alone(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Collection
 from decimal import Decimal
 from typing import Any
 
@@ -11,6 +12,12 @@ import pandas as pd
 
 from msearch_core.errors import UserError
 
+MISSING = frozenset(
+    {"", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN",
+     "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"}
+)  # fmt: skip
+"""The texts by which CSV files say that a value is missing, as Pandas has them. Where text is text, as in Parquet, one
+of them may be a category or a class."""
 _TRUTH = {"true": 1.0, "false": 0.0}
 _DAY = r"\d{4}-\d{2}-\d{2}"
 
@@ -53,7 +60,7 @@ def to_numbers(values: pd.Series) -> np.ndarray:
     """Numbers, truth values and durations (in seconds) as the numbers that a model takes.
 
     Args:
-        values: a column; texts that spell a number or a truth value will do.
+        values: a column; texts that spell a number, a truth value or a missing one (`MISSING`) will do.
 
     Returns:
         ``float32 (n,)``, NaN where missing.
@@ -82,7 +89,7 @@ def to_days(values: pd.Series) -> np.ndarray:
     """Dates and times as days since 1970-01-01 UTC; ``float32`` resolves them to about three minutes.
 
     Args:
-        values: a column of dates.
+        values: a column of dates; texts that spell a missing one (`MISSING`) will do.
 
     Returns:
         ``float32 (n,)``, NaN where missing.
@@ -90,7 +97,9 @@ def to_days(values: pd.Series) -> np.ndarray:
     Raises:
         UserError: a value is not a date of ISO 8601.
     """
-    dates = pd.to_datetime(values.astype(object) if values.dtype != object else values, **_ISO)
+    values = values.astype(object)
+    values = values.mask(values.isin(MISSING))
+    dates = pd.to_datetime(values, **_ISO)
     wrong = values[dates.isna() & values.notna()]
     if len(wrong):
         raise UserError(
@@ -102,22 +111,31 @@ def to_days(values: pd.Series) -> np.ndarray:
     return np.where(np.isnat(microseconds), np.nan, days).astype(np.float32)
 
 
-def to_texts(values: pd.Series) -> np.ndarray:
+def to_texts(values: pd.Series, missing: Collection[str] = ()) -> np.ndarray:
     """Values as texts; a whole number is spelt without a point, whatever its type.
 
     Args:
         values: a column.
+        missing: texts that stand for a missing value.
 
     Returns:
         ``object (n,)``, each a ``str``; empty where missing.
     """
     codes, uniques = pd.factorize(values.astype(object))
-    return np.array([*map(_text, uniques), ""], object)[codes]
+    texts = ["" if text in missing else text for text in map(_text, uniques)]
+    return np.array([*texts, ""], object)[codes]
+
+
+def to_categories(values: pd.Series, vocabulary: Collection[str]) -> np.ndarray:
+    """As `to_texts`, of values among which some were learned: what spells a missing value is one unless it was."""
+    return to_texts(values, MISSING.difference(vocabulary))
 
 
 def _number(value: Any, name: Any) -> float:
     if isinstance(value, str) and value.strip().lower() in _TRUTH:
         return _TRUTH[value.strip().lower()]
+    if isinstance(value, str) and value.strip() in MISSING:
+        return float("nan")
     try:
         return float(value)
     except (TypeError, ValueError):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from msearch_core.data.columns import column_kind, to_days, to_numbers, to_texts
+from msearch_core.data.columns import column_kind, to_categories, to_days, to_numbers, to_texts
 from msearch_core.errors import UserError
 
 MAX_CATEGORIES = 100
@@ -107,18 +107,23 @@ def raw_columns(spec: Mapping[str, Any], table: pd.DataFrame) -> dict[str, np.nd
 
     Returns:
         ``float32 (n,)`` with NaN where missing for numbers, truth values and dates (days since 1970); ``object (n,)``
-        of ``str``, empty (in a sequence `MISSING_TEXT`) where missing, for categories.
+        of ``str``, empty (in a sequence `MISSING_TEXT`) where missing, for categories. A text that spells a missing
+        value, such as ``NA``, is one unless it was learned as a category.
 
     Raises:
         UserError: a value is not of the kind that was learned.
     """
-    convert = {
-        "number": to_numbers,
-        "boolean": to_numbers,
-        "date": to_days,
-        "category": _step_texts if spec["kind"] == "sequence" else to_texts,
-    }
-    return {column["input"]: convert[column["kind"]](table[column["name"]]) for column in spec["columns"]}
+    of_steps = spec["kind"] == "sequence"
+    return {column["input"]: _raw_column(column, table[column["name"]], of_steps) for column in spec["columns"]}
+
+
+def _raw_column(column: Mapping[str, Any], values: pd.Series, of_steps: bool) -> np.ndarray:
+    if column["kind"] == "date":
+        return to_days(values)
+    if column["kind"] != "category":
+        return to_numbers(values)
+    texts = to_categories(values, column["vocabulary"])
+    return _of_step(texts) if of_steps else texts
 
 
 def _learn_column(values: pd.Series, of_steps: bool) -> dict[str, Any] | str:
@@ -128,7 +133,7 @@ def _learn_column(values: pd.Series, of_steps: bool) -> dict[str, Any] | str:
     kind = column_kind(values)
     if kind != "category":
         return _learn_numbers(kind, to_days(values) if kind == "date" else to_numbers(values), of_steps)
-    texts = _step_texts(values) if of_steps else to_texts(values)
+    texts = _of_step(to_texts(values)) if of_steps else to_texts(values)
     categories, counts = np.unique(texts, return_counts=True)
     if len(categories) == 1:
         return "is constant"
@@ -162,6 +167,5 @@ def _input_name(column: str, taken: set[str]) -> str:
     return name
 
 
-def _step_texts(values: pd.Series) -> np.ndarray:
-    texts = to_texts(values)
+def _of_step(texts: np.ndarray) -> np.ndarray:
     return np.where(texts == "", MISSING_TEXT, texts)

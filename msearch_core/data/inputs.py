@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from msearch_core.data import standard_input
-from msearch_core.data.columns import to_texts
+from msearch_core.data.columns import to_categories
 from msearch_core.data.examples import Inputs
 from msearch_core.data.features import MISSING_TEXT
 from msearch_core.data.images import Pictures, fit
@@ -84,12 +84,13 @@ def strangenesses(inputs: Inputs, problem: Problem) -> Iterator[str]:
 
 def _strange(column: Mapping[str, Any], table: pd.DataFrame, rows: str) -> str:
     name, values = column["name"], table[column["name"]]
-    gaps = int(values.isna().sum())
     if column["kind"] != "category":
+        gaps = int(values.isna().sum())
         if not gaps or column["indicator"]:
             return ""
         return f"column {name!r}: {gaps} of {len(table)} {rows} have no value; the mean in training stands in for it"
-    texts = to_texts(values)
+    texts = to_categories(values, column["vocabulary"])
+    gaps = int((texts == "").sum())
     unknown = pd.Series(texts[~np.isin(texts, [*column["vocabulary"], "", MISSING_TEXT])], dtype=object)
     told = []
     if len(unknown):

@@ -13,6 +13,7 @@ import pandas as pd
 
 from msearch_core.data import parquet
 from msearch_core.data.audio import open_clips
+from msearch_core.data.columns import MISSING
 from msearch_core.data.examples import Examples, Inputs, Values
 from msearch_core.data.files import Location, reading
 from msearch_core.data.images import open_pictures
@@ -48,7 +49,8 @@ def read(
         location: the file.
         options: which columns are targets, groups and weights; they are no inputs.
         labelled: whether these columns are needed.
-        texts: columns to be read as texts, even if all their values look like numbers.
+        texts: columns of a CSV file to be read as texts, even if all their values look like numbers or, but for an
+            empty one, spell a missing value.
         shape: as for `msearch_core.data.images.open_pictures`.
         rate: as for `msearch_core.data.audio.open_clips`.
 
@@ -57,7 +59,7 @@ def read(
     """
     is_parquet = location.ending == ".parquet"
     keys = [options.group] if options.group else []
-    found = parquet.read(location, keys) if is_parquet else Columns(_read_csv(location, [*texts, *keys]))
+    found = parquet.read(location, keys) if is_parquet else Columns(_read_csv(location, texts, keys))
     return _examples(found, options, location.url, labelled, shape, rate)
 
 
@@ -168,7 +170,7 @@ def _expect(found: Columns, name: str, option: str, url: str) -> None:
         raise UserError(f"the column {name!r} of {url!r} holds no single values; --{option} needs some")
 
 
-def _read_csv(location: Location, texts: Sequence[str]) -> pd.DataFrame:
+def _read_csv(location: Location, texts: Sequence[str], keys: Sequence[str]) -> pd.DataFrame:
     url = location.url
     with reading(url), location.filesystem.open(location.path, "rb") as file:
         try:
@@ -178,24 +180,31 @@ def _read_csv(location: Location, texts: Sequence[str]) -> pd.DataFrame:
 
             def parse(**options: Any) -> pd.DataFrame:
                 file.seek(0)
-                table: pd.DataFrame = pd.read_csv(file, sep=separator, encoding="utf-8-sig", **options)
+                table: pd.DataFrame = pd.read_csv(
+                    file, sep=separator, encoding="utf-8-sig", keep_default_na=False, **options
+                )
                 return table
 
-            first = parse(header=None, nrows=1, dtype=str)
-            # Not in chunks, else a long column may get several types.
-            whole = partial(parse, dtype=dict.fromkeys(texts, str), low_memory=False)
+            first = parse(header=None, nrows=1, dtype=str).iloc[0]
+            names = first[first != ""]
+            whole = partial(
+                parse,
+                dtype=dict.fromkeys([*texts, *keys], str),
+                na_values={name: [""] if name in texts else sorted(MISSING) for name in names},
+                low_memory=False,  # in chunks a long column may get several types
+            )
             table = whole()
             if _ends_empty(table, row, separator):
-                table = whole(index_col=False, usecols=range(first.shape[1]))
+                table = whole(index_col=False, usecols=range(len(first)))
         except pd.errors.EmptyDataError:
             raise UserError(f"{url!r} is empty; give a file with a header line and rows") from None
         except UnicodeDecodeError:
             raise UserError(f"{url!r} is not UTF-8 text; save it as UTF-8") from None
         except (pd.errors.ParserError, ValueError) as error:
             raise UserError(f"{url!r} is not a CSV table: {' '.join(str(error).split())}; correct the file") from None
-    _refuse_repeated(pd.Index(first.iloc[0].dropna()), url)  # Pandas has renamed them
+    _refuse_repeated(pd.Index(names), url)  # Pandas has renamed them
     table = plain(table.loc[:, ~table.columns.astype(str).str.match(r"Unnamed: \d+$")], url)
-    commas = [name for name in map(str, table) if name not in texts and _has_decimal_commas(table[name], separator)]
+    commas = [name for name in table.columns.difference([*texts, *keys]) if _has_decimal_commas(table[name], separator)]
     return table.assign(**{name: pd.to_numeric(table[name].str.replace(",", ".")) for name in commas})
 
 

@@ -237,5 +237,6 @@ def _refuse_missing(name: str, values: pd.Series, what: str) -> None:
     missing = int(values.isna().sum())
     if missing:
         raise UserError(
-            f"the target {name!r} is missing in {missing} of {len(values)} {what}; drop these {what} or fill it in"
+            f"the target {name!r} is missing in {missing} of {len(values)} {what}; drop these {what} or fill it in "
+            "(in CSV, words such as None and NA say so: spell such a class otherwise, or give Parquet)"
         )

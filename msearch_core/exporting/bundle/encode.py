@@ -15,8 +15,12 @@ import numpy as np
 NUMBERS = "numbers"
 CATEGORIES = "categories"
 SEQUENCE = "input_sequence"
-MISSING = " "  # stands for a missing text within a sequence, since the empty one stands for its end
+MISSING_TEXT = " "  # stands for a missing text within a sequence, since the empty one stands for its end
 LIKELY = 0.5  # the probability from which one of several labels is predicted, as in the search's own scores
+MISSING = frozenset(  # how CSV files say that a value is missing
+    {"", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN",
+     "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"}
+)  # fmt: skip
 _TRUTH = {"true": 1.0, "false": 0.0}
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)  # noqa: UP017 - for older Pythons too
 
@@ -34,7 +38,7 @@ def inputs(examples: Any, known: Any = None) -> dict[str, np.ndarray]:
         examples: a table, as a list of rows (mappings from column to value, such as ``csv.DictReader`` gives) or as a
             mapping from column to values; images ``(n, height, width, channels)``; a list of sounds ``(samples,)``
             from -1 to 1; or a list of sequences, each an array ``(time, features)`` or a mapping from column to values.
-            ``None``, NaN and empty texts are missing values.
+            ``None``, NaN, empty texts and others of `MISSING` are missing values, unless learned as a category.
         known: what `about` says, if it was read before.
 
     Raises:
@@ -147,7 +151,10 @@ def _sequences(examples: Any, known: dict[str, Any]) -> dict[str, np.ndarray]:
         arrays[SEQUENCE] = _padded(steps, known["time"], np.nan)
     for column in known["columns"]:
         if column["kind"] == "category":
-            texts = [[_text(each) or MISSING for each in table[column["name"]]][: known["time"]] for table in tables]
+            text = _text_of(column)
+            texts = [
+                [text(each) or MISSING_TEXT for each in table[column["name"]]][: known["time"]] for table in tables
+            ]
             arrays[column["input"]] = np.array([each + [""] * (known["time"] - len(each)) for each in texts], str)
     return arrays
 
@@ -186,7 +193,7 @@ def _is_missing(value: Any) -> bool:
 
 
 def _number(value: Any) -> float:
-    if _is_missing(value) or (isinstance(value, str) and not value.strip()):
+    if _is_missing(value) or (isinstance(value, str) and value.strip() in MISSING):
         return float("nan")
     if isinstance(value, str) and value.strip().lower() in _TRUTH:
         return _TRUTH[value.strip().lower()]
@@ -194,7 +201,15 @@ def _number(value: Any) -> float:
 
 
 def _text_of(column: dict[str, Any]) -> Any:
-    return _date if column["kind"] == "date" else _text
+    if column["kind"] == "date":
+        return _date
+    unlearned = MISSING.difference(column["vocabulary"])
+
+    def text(value: Any) -> str:
+        found = _text(value)
+        return "" if found in unlearned else found
+
+    return text
 
 
 def _text(value: Any) -> str:
