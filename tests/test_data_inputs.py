@@ -88,6 +88,38 @@ def test_a_category_that_spells_a_missing_value(tmp_path: Path) -> None:
         load(DataOptions(str(table), ("y",)))
 
 
+UNNEEDED = [{"a": 1}, [1, 2], [[1], [2, 3]], b"\x00", float("inf"), pd.Timedelta(days=1)]
+
+
+@pytest.mark.parametrize("value", UNNEEDED, ids=str)
+def test_a_column_that_the_model_does_not_need_may_hold_anything(
+    value: Any, table_problem: Problem, tmp_path: Path
+) -> None:
+    path, columns = str(tmp_path / "new.parquet"), ["age", "code"]
+    TABLE[columns].assign(other=[value] * 40).to_parquet(path)
+    found = read_inputs(path, table_problem)
+    assert isinstance(found, pd.DataFrame)
+    pd.testing.assert_frame_equal(found, TABLE[columns], check_dtype=False)
+    TABLE[["code"]].assign(other=[value] * 40).to_parquet(path)
+    with pytest.raises(UserError, match="lacks the column 'age'; its columns are code, other"):
+        read_inputs(path, table_problem)
+
+
+def test_sequences_beside_columns_that_the_model_does_not_need(tmp_path: Path) -> None:
+    path = str(tmp_path / "steps.parquet")
+    steps = [[[float(row), float(row * step % 7)] for step in range(1, 3 + row % 3)] for row in range(40)]
+    table = pd.DataFrame({"x": steps, "flat": [[float(len(each))] * len(each) for each in steps], "y": ["u", "v"] * 20})
+    table.to_parquet(path)
+    problem = prepare(load(DataOptions(path, ("y",))), 0).problem
+    assert [column["name"] for column in problem.preprocessing["columns"]] == ["flat", "x0", "x1"]
+    expected = encode(problem.preprocessing, read_inputs(path, problem))
+    table.assign(short=[[1.0]] * 40, x1y=[[[1.0], [2.0, 3.0]]] * 40).to_parquet(path)
+    np.testing.assert_array_equal(encode(problem.preprocessing, read_inputs(path, problem)), expected)
+    table.drop(columns="x").to_parquet(path)
+    with pytest.raises(UserError, match="lacks the columns 'x0', 'x1'"):
+        read_inputs(path, problem)
+
+
 def test_images_of_any_size_and_colour(image_problem: Problem, tmp_path: Path) -> None:
     flat = images(tmp_path / "flat", 16, "b", "a", mode="RGB")
     read = read_inputs(flat, image_problem)

@@ -91,6 +91,14 @@ def test_tables_from_files_and_from_standard_input(run: Run, table_model: str, t
         pd.testing.assert_frame_equal(other, answers, check_dtype=False)
 
 
+@pytest.mark.parametrize("other", ['{"a": 1}', "{}", "[1, 2]", "[]", "Infinity", "null"])
+def test_json_lines_may_say_more_than_the_model_needs(other: str, run: Run, table_model: str) -> None:
+    line = '{"age": 1, "city": "Oslo", "code": "x"'
+    expected = run(table_model, "-", stdin=f"{line}}}\n".encode())
+    assert expected[::2] == (0, "")
+    assert run(table_model, "-", stdin=f'{line}, "other": {other}}}\n'.encode()) == expected
+
+
 def test_what_a_model_does_not_know_is_told(run: Run, table_model: str, tmp_path: Path) -> None:
     new = TABLE.drop(columns="kind")
     new.loc[:2, "city"] = ["Paris", "Rome", "Paris"]
@@ -112,6 +120,11 @@ def test_what_a_model_does_not_know_is_told(run: Run, table_model: str, tmp_path
     [
         (["-"], b"age,code\n1,01\n", "'standard input' lacks the column 'city'; its columns are age, code"),
         (["-"], b'{"age": 1, "city": "Oslo"}\n', "'standard input' lacks the column 'code'"),
+        (
+            ["-"],
+            b'{"age": {}, "city": "Oslo", "code": "x"}\n',
+            "the column 'age' of 'standard input' holds dict values",
+        ),
         (["-"], b'{"age": 1\n', "standard input is no JSON lines"),
         (["-"], b"", "'standard input' is empty"),
         (["-"], b"age,city,code\nold,Oslo,01\n", "the column 'age' holds 'old' where numbers were learned"),

@@ -45,10 +45,11 @@ def read_inputs(data: str, problem: Problem) -> Inputs:
     options = DataOptions(data, tuple(target.name for target in problem.targets))
     texts = [column["name"] for column in spec.get("columns", ()) if column["kind"] == "category"]
     if data == standard_input.NAME:
-        inputs, data = standard_input.read(options, texts).inputs, standard_input.CALLED
+        inputs, data = standard_input.read(options, columns or None, texts).inputs, standard_input.CALLED
     else:
         shape = problem.input_shape if spec["kind"] == "image" else None
-        inputs = read(options, labelled=False, texts=texts, shape=shape, rate=spec.get("sample_rate")).inputs
+        rate = spec.get("sample_rate")
+        inputs = read(options, labelled=False, texts=texts, only=columns or None, shape=shape, rate=rate).inputs
     if kind_of(inputs) != _KINDS[spec["kind"]]:
         raise another_kind(data, kind_of(inputs), f"the model was trained on {_KINDS[spec['kind']]}")
     if isinstance(inputs, pd.DataFrame):

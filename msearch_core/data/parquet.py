@@ -1,9 +1,9 @@
-"""Parquet files: columns of single values, of lists, and of encoded images or sounds."""
+"""Parquet files and Arrow tables: columns of single values, of lists, and of encoded images or sounds."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,7 @@ class Columns:
         table: the columns of single values, ``n`` rows.
         lists: the columns of lists, and those of lists of lists of numbers, which have several features.
         blobs: the columns of encoded images or sounds.
-        order: all names in the order of the file; those of the table if not given.
+        order: all names in the order of the file, also of columns that were not read; those of the table if not given.
     """
 
     table: pd.DataFrame
@@ -42,15 +42,16 @@ class Columns:
         return list(self.order or self.table.columns)
 
 
-def read(location: Location, keys: Sequence[str] = ()) -> Columns:
+def read(location: Location, only: Collection[str] | None = None, keys: Sequence[str] = ()) -> Columns:
     """Read a Parquet file, but for its images and sounds, which may be larger than the memory.
 
     Args:
         location: the file.
+        only: the features that are needed, if not all are.
         keys: columns whose whole numbers keep all digits, even if some are missing.
 
     Raises:
-        UserError: it is empty, malformed or has a column twice.
+        UserError: it is malformed, has a column twice, or lists that are no steps.
     """
     url = location.url
     with reading(url), location.filesystem.open(location.path, "rb") as file:
@@ -61,19 +62,38 @@ def read(location: Location, keys: Sequence[str] = ()) -> Columns:
             if repeated:
                 raise UserError(f"{url!r} has the column {repeated[0]!r} more than once; rename one of each")
             names = [name for name in names if not name.startswith("__index_level_")]
-            blobs = {name: found for name in names if (found := _blobs(location, opened, name))}
-            table = opened.read(columns=[name for name in names if name not in blobs])
+            needed = _needed(opened.schema_arrow, names, only)
+            blobs = {name: found for name in needed if (found := _blobs(location, opened, name))}
+            table = opened.read(columns=[name for name in needed if name not in blobs])
         except pa.ArrowInvalid as error:
             what = "empty" if not location.filesystem.size(location.path) else "not a Parquet file"
             raise UserError(f"{url!r} is {what}: {str(error).splitlines()[0]}; give a Parquet file") from None
-    if not names:
-        raise UserError(f"{url!r} has no columns; give a file with columns and rows")
+    return replace(from_arrow(table, url, keys=keys), blobs=blobs, order=tuple(names))
+
+
+def from_arrow(
+    table: pa.Table, url: str, only: Collection[str] | None = None, keys: Sequence[str] = ()
+) -> Columns:
+    """The columns of a table in memory; see `read`."""
+    names = tuple(table.column_names)
+    table = table.select(_needed(table.schema, names, only))
     lists = {name: _steps(table[name], name, url) for name in table.column_names if _is_list(table[name].type)}
     single = table.select([name for name in table.column_names if name not in lists])
     frame = single.to_pandas(ignore_metadata=True) if single.num_columns else pd.DataFrame(index=range(len(table)))
     for name in frame.columns.intersection(list(keys)):
         frame[name] = single[name].to_pandas(integer_object_nulls=True)
-    return Columns(frame, lists, blobs, tuple(names))
+    return Columns(frame, lists, order=names)
+
+
+def _needed(schema: pa.Schema, names: Sequence[str], only: Collection[str] | None) -> list[str]:
+    """The columns that are features which are asked for, or hold lists of lists of which they are parts."""
+    if only is None:
+        return list(names)
+    return [name for name in names if name in only or (_is_nested(schema.field(name).type) and _has_part(name, only))]
+
+
+def _has_part(name: str, features: Collection[str]) -> bool:
+    return any(feature.startswith(name) and feature.removeprefix(name).isdigit() for feature in features)
 
 
 def _blobs(location: Location, opened: pq.ParquetFile, name: str) -> ColumnBlobs | None:
@@ -93,6 +113,10 @@ def _blobs(location: Location, opened: pq.ParquetFile, name: str) -> ColumnBlobs
 
 def _is_list(kind: pa.DataType) -> bool:
     return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
+
+
+def _is_nested(kind: pa.DataType) -> bool:
+    return _is_list(kind) and _is_list(kind.field(0).type)
 
 
 def _steps(column: pa.ChunkedArray[Any], name: str, url: str) -> Sequences:

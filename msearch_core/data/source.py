@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -70,6 +70,7 @@ def read(
     *,
     labelled: bool = True,
     texts: Sequence[str] = (),
+    only: Collection[str] | None = None,
     shape: Sequence[int] | None = None,
     rate: int | None = None,
 ) -> Examples:
@@ -79,6 +80,7 @@ def read(
         source: as for `load`.
         labelled: whether targets are needed.
         texts: columns of a CSV file to be read as texts, even if all their values look like numbers.
+        only: the features that are needed of a CSV or Parquet file, if not all are.
         shape: the ``(height, width, channels)`` that encoded images are brought to; found from them if not given.
         rate: the samples a second that sounds are brought to; found from them if not given.
 
@@ -106,7 +108,7 @@ def read(
             _refuse_options(options, folders.TARGET)
         return folders.read_classes(location, shape, rate)
     if location.ending in tables.ENDINGS:
-        return tables.read(location, options, labelled=labelled, texts=texts, shape=shape, rate=rate)
+        return tables.read(location, options, labelled=labelled, texts=texts, only=only, shape=shape, rate=rate)
     if location.ending in arrays.ENDINGS:
         return arrays.read(location, options, labelled=labelled)
     if location.ending in (*images.ENDINGS, *audio.ENDINGS) and of_model:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Hashable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from msearch_core.data import parquet
 from msearch_core.data.audio import open_clips
@@ -35,6 +36,7 @@ def read(
     *,
     labelled: bool = True,
     texts: Sequence[str] = (),
+    only: Collection[str] | None = None,
     shape: Sequence[int] | None = None,
     rate: int | None = None,
 ) -> Examples:
@@ -51,6 +53,7 @@ def read(
         labelled: whether these columns are needed.
         texts: columns of a CSV file to be read as texts, even if all their values look like numbers or, but for an
             empty one, spell a missing value.
+        only: the features that are needed, if not all are; nothing is asked of the other columns.
         shape: as for `msearch_core.data.images.open_pictures`.
         rate: as for `msearch_core.data.audio.open_clips`.
 
@@ -59,8 +62,8 @@ def read(
     """
     is_parquet = location.ending == ".parquet"
     keys = [options.group] if options.group else []
-    found = parquet.read(location, keys) if is_parquet else Columns(_read_csv(location, texts, keys))
-    return _examples(found, options, location.url, labelled, shape, rate)
+    found = parquet.read(location, only, keys) if is_parquet else Columns(_read_csv(location, texts, keys))
+    return _examples(found, options, location.url, labelled, only, shape, rate)
 
 
 def from_table(table: pd.DataFrame, options: DataOptions, url: str, *, labelled: bool = True) -> Examples:
@@ -69,17 +72,24 @@ def from_table(table: pd.DataFrame, options: DataOptions, url: str, *, labelled:
     Raises:
         UserError: a column is missing, or its values cannot be used.
     """
-    return _examples(Columns(plain(table, url)), options, url, labelled, None, None)
+    return _examples(Columns(plain(table, url)), options, url, labelled)
+
+
+def from_arrow(table: pa.Table, options: DataOptions, url: str, only: Collection[str] | None) -> Examples:
+    """Examples without targets from an Arrow table in memory; see `read`.
+
+    Raises:
+        UserError: a column is missing, or its values cannot be used.
+    """
+    return _examples(parquet.from_arrow(table, url, only), options, url, False, only)
 
 
 def plain(table: pd.DataFrame, url: str) -> pd.DataFrame:
     """A table with texts for names and numbered rows.
 
     Raises:
-        UserError: it has no column, or two of the same name.
+        UserError: it has two columns of the same name.
     """
-    if table.shape[1] == 0:
-        raise UserError(f"{url!r} has no columns; give a file with a header line and rows")
     names = table.columns.map(str)
     _refuse_repeated(names, url)
     return table.set_axis(names, axis=1).reset_index(drop=True)
@@ -103,23 +113,30 @@ def check_usable(table: pd.DataFrame, url: str) -> None:
                 )
 
 
-def missing_columns(wanted: Iterable[str], table: pd.DataFrame, url: str) -> None:
-    """See that a table has the columns that a model needs.
+def missing_columns(wanted: Iterable[str], present: Iterable[Hashable], url: str) -> None:
+    """See that a model's columns are among those that there are.
 
     Raises:
         UserError: some are missing; it names them.
     """
-    missing = [name for name in wanted if name not in table]
+    names = list(map(str, present))
+    missing = [name for name in wanted if name not in names]
     if missing:
         named = ", ".join(map(repr, missing))
-        raise UserError(
-            f"{url!r} lacks the column{'s' if len(missing) > 1 else ''} {named}; {_listed(list(map(str, table)))}"
-        )
+        raise UserError(f"{url!r} lacks the column{'s' if len(missing) > 1 else ''} {named}; {_listed(names)}")
 
 
 def _examples(
-    found: Columns, options: DataOptions, url: str, labelled: bool, shape: Sequence[int] | None, rate: int | None
+    found: Columns,
+    options: DataOptions,
+    url: str,
+    labelled: bool,
+    only: Collection[str] | None = None,
+    shape: Sequence[int] | None = None,
+    rate: int | None = None,
 ) -> Examples:
+    if not found.names:
+        raise UserError(f"{url!r} has no columns; give a file with columns and rows")
     if not len(found.table) and not found.blobs:
         raise UserError(f"{url!r} has no rows; give a file with examples")
     targets = _targets(found, options, url, labelled)
@@ -136,9 +153,11 @@ def _examples(
     elif not kept:
         raise UserError(f"{url!r} has no column to learn from besides {', '.join(map(repr, found.names))}")
     else:
-        inputs = found.table[[name for name in kept if name in found.table]]
-        check_usable(inputs, url)
         lists = {name: found.lists[name] for name in kept if name in found.lists}
+        if only is not None:
+            missing_columns(only, [*found.names, *(name for part in lists.values() for name in part.steps)], url)
+        inputs = found.table[[name for name in kept if name in found.table and (only is None or name in only)]]
+        check_usable(inputs, url)
         for part in lists.values():
             check_usable(part.steps, url)
         inputs = joined(lists, inputs, url) if lists else inputs
