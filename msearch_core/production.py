@@ -65,7 +65,7 @@ def decide(log: TrialLog, run: RunRecord, winner: WinnerRecord) -> tuple[bool, s
     """Whether a run's winner is to replace the model in use.
 
     It is if, on the run's validation data, its objective is better than that of the model in use by more than the
-    standard error of the latter. Test scores are not looked at.
+    standard error of the latter, if that is known. Test scores are not looked at.
 
     Returns:
         The decision, and the reason in one line.
@@ -83,7 +83,8 @@ def decide(log: TrialLog, run: RunRecord, winner: WinnerRecord) -> tuple[bool, s
     if again.empty or pd.isna(again.iloc[0]["objective"]):
         error = again.iloc[0]["error"] if len(again) else "it was not scored again"
         return True, f"the model in use, {used.uid}, has no score on the new data: {error}"
-    old, doubt = float(again.iloc[0]["objective"]), float(again.iloc[0]["objective_se"] or 0.0)
+    old, known = float(again.iloc[0]["objective"]), again["objective_se"].notna().iloc[0]
+    doubt = float(again.iloc[0]["objective_se"]) if known else 0.0
     if score is None:
         return False, f"{winner.uid} has no {search.objective}"
     gain = (score - old) * (-1 if search.direction == "min" else 1)

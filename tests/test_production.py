@@ -28,7 +28,7 @@ def winner(run: str, accuracy: float) -> WinnerRecord:
     )
 
 
-def rescore(log: TrialLog, accuracy: float | None, error: float = 0.02, name: str = "accuracy") -> None:
+def rescore(log: TrialLog, accuracy: float | None, error: float | None = 0.02, name: str = "accuracy") -> None:
     """The model in use, scored again on the data of run 2."""
     log.append(
         Trial(
@@ -75,6 +75,14 @@ def test_better_by_more_than_the_standard_error(log: TrialLog, old: float, new: 
     decided, reason = production.decide(log, run_record(run="0002"), winner("0002", new))
     assert decided is better
     assert f"{new:.4f} against 0001-000001 {old:.4f} ± 0.0200" in reason
+
+
+def test_a_standard_error_that_is_not_known_holds_nothing_up(log: TrialLog) -> None:
+    production.promote(log, "0001-000001")
+    rescore(log, 0.9, None)
+    decided, reason = production.decide(log, run_record(run="0002"), winner("0002", 0.91))
+    assert decided
+    assert "0.9100 against 0001-000001 0.9000 ± 0.0000" in reason
 
 
 def test_less_is_better_where_it_is(tmp_path: Path) -> None:

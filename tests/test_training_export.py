@@ -37,6 +37,7 @@ from msearch_core.errors import UserError
 from msearch_core.export import FORMATS, export
 from msearch_core.exporting.about import about
 from msearch_core.exporting.bundle import encode
+from msearch_core.exporting.facts import facts
 from msearch_core.session import Session, join
 from msearch_core.space import SEQUENCE, SearchSpace
 from msearch_core.training.client import TrainingHost
@@ -44,9 +45,10 @@ from msearch_core.training.export_formats import write_tflite
 from msearch_core.training.finishing import name_winner
 from msearch_core.training.loop import make_predict
 from msearch_core.training.trainer import Trainer
-from msearch_core.trial_log import WinnerRecord
+from msearch_core.trial_log import TrialLog, WinnerRecord
 from tests import training_data
 from tests.test_cli import msearch
+from tests.test_log_contract import run_record, search_record, trial
 from tests.training_runs import build
 
 ENSEMBLE = "0001-000004"
@@ -208,6 +210,23 @@ def test_sequences_that_end_early_with_a_label_for_each_step(host: TrainingHost,
     made = export(session.log, None, ["tflite", "onnx"], str(tmp_path / "out"), host)
     assert made.scores == {each: pytest.approx(row["objective"], abs=1e-3) for each in ("tflite", "onnx")}
     assert "accuracy, test | 0.5000" in (tmp_path / "out/README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("error", "shown"),
+    [
+        (0.1, ("0.5000 (0.3040 to 0.6960)", "the search, 95 % interval")),
+        (0.0, ("0.5000 (0.5000 to 0.5000)", "the search, 95 % interval")),
+        (None, ("0.5000", "the search")),
+    ],
+)
+def test_the_card_gives_the_interval_that_is_known(error: float | None, shown: tuple[str, str], tmp_path: Path) -> None:
+    log, search, run = TrialLog(str(tmp_path / "log")), search_record(), run_record()
+    log.open(search)
+    row = trial(1, objective=0.5, objective_se=error, objective_name="accuracy", architecture=("dense(units=32)",))
+    log.append(row)
+    told = facts(log, search, run, log.trials(), row.uid, {}, same=True, own_layers=[])
+    assert told["scores"][0] == ("accuracy, validation", *shown)
 
 
 def test_one_number_a_step_and_a_residual_block_become_tflite(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
@@ -39,8 +40,9 @@ def facts(
     """
     row = frame[frame["uid"] == uid].iloc[0]
     name = str(row["objective_name"])
-    low, high = normal_interval(float(row["objective"]), float(row["objective_se"] or float("nan")), name)
-    rows = [(f"{name}, validation", f"{row['objective']:.4f} ({low:.4f} to {high:.4f})", "the search, 95 % interval")]
+    low, high = normal_interval(float(row["objective"]), float(row["objective_se"]), name)
+    interval = ("", "") if math.isnan(low) else (f" ({low:.4f} to {high:.4f})", ", 95 % interval")
+    rows = [(f"{name}, validation", f"{row['objective']:.4f}{interval[0]}", f"the search{interval[1]}")]
     rows += [
         (f"{name}, validation", f"{score:.4f}", f"{each}, loaded again by a fresh process"
          + ("" if same else "; the data has changed since"))
