@@ -56,8 +56,13 @@ def list_trials(frame: pd.DataFrame, sort: str | None = None, columns: str | Non
             raise UserError(f"there is no column {name!r}; expected some of {', '.join(frame.columns)}")
     minimised = (frame["direction"] == "min").any()
     ascending = bool(minimised) if sort is None else not sort.startswith("-")
-    ordered = frame.sort_values(key, ascending=ascending, na_position="last", kind="stable")
+    ordered = frame.sort_values(key, ascending=ascending, na_position="last", kind="stable", key=_in_order)
     return ordered[chosen].reset_index(drop=True)
+
+
+def _in_order(values: pd.Series) -> pd.Series:
+    """Values that can be compared: lists are, by their first elements, then by their second ones; arrays are not."""
+    return values.map(tuple, na_action="ignore") if values.dtype == object else values
 
 
 GAP = 2

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from msearch_core.listing import as_lines
+from msearch_core.listing import as_lines, list_trials
 from msearch_core.trial_log import TrialLog
 from tests.test_log_contract import search_record, trial
 
@@ -49,6 +49,17 @@ def test_trials_in_other_orders_and_forms(log: str) -> None:
     table = msearch("trials", log, "--sort", "-uid").stdout
     assert table.index("0001-000004") < table.index("0001-000001")
     assert "dense(units=64)" in table
+
+
+@pytest.mark.parametrize("name", ["architecture", "parents", "curve"])
+def test_trials_are_sorted_by_lists_too(name: str, tmp_path: Path) -> None:
+    log = TrialLog(str(tmp_path / "log"))
+    log.open(search_record())
+    first, second = ((0.5, 0.6), (0.5, 0.7)) if name == "curve" else (("a",), ("a", "b"))
+    for slot, values in ((1, second), (2, None), (3, first)):
+        log.append(trial(slot, **{name: values}))
+    for sort, expected in ((name, "312"), (f"-{name}", "132")):
+        assert "".join(uid[-1] for uid in list_trials(log.trials(), sort)["uid"]) == expected
 
 
 def test_long_cells_are_folded_in_the_last_column(log: str) -> None:
