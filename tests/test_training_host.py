@@ -20,7 +20,7 @@ from msearch_core.data.prepared import open_prepared
 from msearch_core.loading import CODE_PATH
 from msearch_core.objectives import evaluate
 from msearch_core.training import spec
-from msearch_core.training.client import PACKAGE_ROOT, TrainingHost
+from msearch_core.training.client import LAST_WORDS, PACKAGE_ROOT, TrainingHost
 from msearch_core.training.spec import (
     Base,
     CountResult,
@@ -216,6 +216,25 @@ def test_children_die_with_their_host_and_a_new_one_takes_over(tmp_path: Path, d
         assert ended.host_died
         wait_for(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
         assert run(host, write_trial(tmp_path / "second", digits)).status == "completed"
+
+
+def test_what_a_host_says_before_it_dies_is_told(
+    tmp_path: Path, digits: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its log lies in a folder that is removed with it."""
+    (tmp_path / "log").write_text("said by another\n")
+    with TrainingHost(tmp_path / "log", {"KERAS_BACKEND": "nonsense"}) as host:
+        ended = host.start("train", write_trial(tmp_path / "trial", digits)).wait(60)
+        assert ended is not None
+        assert ended.host_died
+    told = capsys.readouterr().err.strip().splitlines()
+    assert told[0] == "the training host ended with 1; its last words:"
+    assert "nonsense" in told[-1]
+    assert len(told) <= 1 + LAST_WORDS
+    with TrainingHost(tmp_path / "log") as host:
+        host.start("train", write_trial(tmp_path / "left", digits, steps=FOREVER))
+        assert host.wait_ready(60)
+    assert not capsys.readouterr().err, "it was told to go"
 
 
 def test_nothing_is_left_when_the_parent_is_killed(tmp_path: Path, digits: Path) -> None:

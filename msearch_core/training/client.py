@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -26,6 +27,8 @@ DEFAULTS = {
     "TF_CPU_ALLOCATOR_USE_BFC": "true",
 }
 """Environment variables of a training host, unless the user has set them."""
+LAST_WORDS = 20
+"""So many lines are told of what a host said before it died."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,8 @@ class TrainingHost:
     """A subprocess that owns TensorFlow and forks children for jobs. Use it as a context manager.
 
     It starts at once, so that TensorFlow loads while the caller does other things. A host that died is started anew
-    with the next job.
+    with the next job. If it took jobs with it, the last lines of its log go to this process's standard error, since the
+    log seldom outlives it.
 
     Args:
         log: the file that the host's and its children's standard error is appended to.
@@ -148,6 +152,7 @@ class TrainingHost:
     def _launch(self) -> subprocess.Popen[str]:
         self._ready.clear()
         with self._log.open("ab") as log:
+            self._said = log.tell()
             process = subprocess.Popen(
                 [sys.executable, "-m", "msearch_core.training.host"],
                 stdin=subprocess.PIPE,
@@ -189,6 +194,14 @@ class TrainingHost:
                 self._lose_jobs()
 
     def _lose_jobs(self) -> None:
+        if self._jobs and self._process.returncode:
+            self._tell_last_words()
         for job in self._jobs.values():
             job._end(Exit(host_died=True))
         self._jobs.clear()
+
+    def _tell_last_words(self) -> None:
+        with contextlib.suppress(OSError), self._log.open(encoding="utf-8", errors="replace") as log:
+            log.seek(self._said)
+            words = "".join(deque(log, LAST_WORDS))
+            sys.stderr.write(f"the training host ended with {self._process.returncode}; its last words:\n{words}\n")
