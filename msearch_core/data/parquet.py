@@ -71,9 +71,7 @@ def read(location: Location, only: Collection[str] | None = None, keys: Sequence
     return replace(from_arrow(table, url, keys=keys), blobs=blobs, order=tuple(names))
 
 
-def from_arrow(
-    table: pa.Table, url: str, only: Collection[str] | None = None, keys: Sequence[str] = ()
-) -> Columns:
+def from_arrow(table: pa.Table, url: str, only: Collection[str] | None = None, keys: Sequence[str] = ()) -> Columns:
     """The columns of a table in memory; see `read`."""
     names = tuple(table.column_names)
     table = table.select(_needed(table.schema, names, only))
