@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from flows.pools import Place
 
 MAX_DEATHS = 3
-"""A search fails when as many trainers in a row die without a new row in between, for each of its trainers."""
+"""A search fails when as many trainers in a row die without finishing a trial in between, for each of its trainers."""
 GRACE_SECONDS = 25.0
 BEGIN_SECONDS = 120.0
 LOOK_SECONDS = 0.5
@@ -55,7 +55,7 @@ class Trainers(Protocol):
         """Replace those that died.
 
         Args:
-            rows: how many trials are on record; as long as this grows, dying trainers are replaced.
+            rows: how many trials trainers brought to an end; as long as this grows, dying ones are replaced.
 
         Raises:
             TrainersFailedError: they die and nothing gets done.
@@ -93,7 +93,7 @@ def cores() -> int:
 
 
 class Deaths:
-    """Counts the trainers that died since the last new row."""
+    """Counts the trainers that died since the last finished trial."""
 
     def __init__(self, trainers: int) -> None:
         self.resize(trainers)

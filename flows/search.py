@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 from uuid import UUID
 
+import pyarrow as pa
 from prefect import flow, get_run_logger, tags
 from prefect.artifacts import (
     create_markdown_artifact,
@@ -44,6 +45,7 @@ from msearch_core.proposal import described
 from msearch_core.session import Session, join
 from msearch_core.training.client import TrainingHost
 from msearch_core.training.finishing import name_winner
+from msearch_core.training.giving_up import worked_on
 from msearch_core.training.spec import one_line
 from msearch_core.trial_log import Board, StopRecord, WinnerRecord
 from msearch_core.trial_log.patience import patiently
@@ -183,10 +185,10 @@ def dispatch(config: SearchConfig, session: Session) -> Trainers:
 
 def watch(session: Session, trainers: Trainers, finisher: Finisher, stopping: threading.Event, logger: Logger) -> Board:
     """Look at the log until the run is over or the search is told to stop, and keep trainers at work."""
-    board = session.log.board(session.run, COLUMNS)
+    board = session.log.board(session.run, (*COLUMNS, "error"))
     artifacts = Artifacts(session, logger)
     began = time.monotonic()
-    told = False
+    told, worked = False, 0
     used = patiently(lambda: session.log.minutes_used(session.run), give_up=stopping.is_set)
     patiently(board.look, give_up=stopping.is_set)
     if board.trainers not in (None, trainers.count):
@@ -194,7 +196,9 @@ def watch(session: Session, trainers: Trainers, finisher: Finisher, stopping: th
         patiently(lambda: session.log.set_trainers(board.run, trainers.count), give_up=stopping.is_set)
     while True:
         patiently(board.look, give_up=stopping.is_set)
-        artifacts.update(board)
+        fresh = board.take()
+        worked += worked_on(fresh)
+        artifacts.update(board, fresh)
         if board.is_over or stopping.is_set():
             return board
         minutes = used + (time.monotonic() - began) / 60
@@ -206,7 +210,7 @@ def watch(session: Session, trainers: Trainers, finisher: Finisher, stopping: th
             trainers.resize(board.trainers)
         if board.stopped is None:
             trainers.start()
-            trainers.tend(board.done)
+            trainers.tend(worked)
         over_soon = board.record.minutes is not None and minutes >= board.record.minutes - HOST_MINUTES
         if board.stopped is not None or over_soon or board.record.trials - board.done <= 2 * trainers.count:
             finisher.prepare()
@@ -250,9 +254,9 @@ class Artifacts:
         self._progress: UUID | None = None
         self._leaderboard: list[dict[str, Any]] = []
 
-    def update(self, board: Board) -> None:
+    def update(self, board: Board, fresh: pa.Table) -> None:
         """Bring them up to date if that was a while ago, or if the run is over."""
-        self._found = best([*self._found, *outcomes(board.take(), board.run)], LEADERBOARD)
+        self._found = best([*self._found, *outcomes(fresh, board.run)], LEADERBOARD)
         now = time.monotonic()
         if now - self._shown < ARTIFACT_SECONDS and not board.is_over:
             return

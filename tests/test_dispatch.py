@@ -1,10 +1,12 @@
 """When a search gives up on its trainers."""
 
+import pyarrow as pa
 import pytest
 
 from flows.dispatch import MAX_DEATHS, Deaths, TrainersFailedError
 from flows.pools import places
 from msearch_core.errors import UserError
+from msearch_core.training.giving_up import given_up, worked_on
 
 
 def test_as_long_as_rows_come_in_dying_trainers_are_replaced() -> None:
@@ -20,6 +22,10 @@ def test_too_many_deaths_without_a_row_are_one_line() -> None:
         deaths.count(5, "killed")
     with pytest.raises(TrainersFailedError, match="7 trainers died without finishing a trial; the last one: no memory"):
         deaths.count(5, "no memory")
+
+
+def test_a_trial_that_trainers_died_at_is_no_sign_that_they_get_anything_done() -> None:
+    assert worked_on(pa.table({"error": [None, given_up(3).error, "ValueError: lost 3 trainers", None]})) == 3
 
 
 @pytest.mark.parametrize("pools", ["cpu=3,gpu", "cpu=x,gpu=1", "cpu=0", "cpu=,gpu=2", "cpu,gpu"])

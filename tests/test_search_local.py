@@ -342,3 +342,27 @@ def test_a_table_searched_in_a_space_of_ones_own_where_blocks_fail(place: Workpl
     assert (predicted["prediction"] == table["cultivar"]).mean() > 0.6
     probabilities = predicted[[f"probability_{label}" for label in sorted(set(table["cultivar"]))]]
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-3)
+
+
+DEADLY = """
+import os
+import keras
+import psutil
+from msearch_core.space import SearchSpace, block
+
+@block()
+def deadly(inputs, name, units):
+    psutil.Process(os.getppid()).parent().kill()
+    return keras.layers.Dense(units)(inputs)
+
+space = SearchSpace("deadly", [deadly(units=units) for units in (1, 2, 3, 4)], {})
+"""
+
+
+def test_a_machine_that_kills_all_trainers_does_not_spend_the_budget(place: Workplace) -> None:
+    (place.folder / "mine.py").write_text(DEADLY)
+    process = place.msearch(
+        "search", "iris", "--space", "mine.py:space", "--trials", "3", "--trainers", "1", "--log", "log"
+    )  # fmt: skip
+    finish(process, 2)
+    assert results(place.folder / "log") == {"0001-000001"}, "the trial that three trainers died at is given up"

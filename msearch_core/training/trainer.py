@@ -19,6 +19,7 @@ from msearch_core.training import spec
 from msearch_core.training.artefacts import Artefacts
 from msearch_core.training.asking import NO_RESULT, ask_child
 from msearch_core.training.client import Exit, Job, TrainingHost
+from msearch_core.training.giving_up import given_up
 from msearch_core.training.limits import NO_LIMITS, Limits, excess, limits_of, together
 from msearch_core.training.measure import Stopwatch
 from msearch_core.training.preparing import (
@@ -179,7 +180,7 @@ class Trainer:
 
     def _without_training(self, claim: Claim) -> TrialResult | None:
         if claim.lost >= MAX_ATTEMPTS:
-            return TrialResult(status="failed", error=f"lost {claim.lost} trainers")
+            return given_up(claim.lost)
         if claim.refused:
             return TrialResult(status="infeasible", error=claim.refused)
         return None
