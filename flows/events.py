@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
+
+from msearch_core.session import absolute_source
 
 UPDATED = "msearch.data.updated"
 
 
 def resource_of(data: str) -> str:
-    """The resource that the event is about: the data's URL, made absolute where it is a local path."""
-    return f"msearch.data.{data if '://' in data or not Path(data).exists() else Path(data).absolute()}"
+    """The resource that the event is about: the data as a deployed refresh has it, wherever it was named from."""
+    return f"msearch.data.{absolute_source(data).rstrip('/')}"
 
 
 def tell_updated(data: str) -> None:

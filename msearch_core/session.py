@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import uuid
 from collections.abc import Mapping
@@ -234,9 +235,10 @@ def _same(field: str, found: object, wanted: object, url: str) -> None:
 
 def absolute_source(data: str) -> str:
     """A local path made absolute, so that a trainer that runs elsewhere finds it; names and URLs stay."""
-    if data in NAMES or not Path(data).exists():
+    path = Path(os.path.expanduser(data))  # noqa: PTH111 (the other raises for a file that is called ~draft.csv)
+    if data in NAMES or not path.exists():
         return code_reference(data) if is_reference(data) else data
-    return str(Path(data).absolute())
+    return str(path.absolute())
 
 
 def code_reference(reference: str) -> str:

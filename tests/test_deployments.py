@@ -25,6 +25,7 @@ from flows.events import resource_of
 from flows.parameters import RefreshParameters, TrainerParameters
 from msearch_core.config import make_config
 from msearch_core.errors import UserError
+from msearch_core.operations import read_refresh
 from tests.searching import REPOSITORY
 
 FILES = ["prefect.yaml", *(f"deployments/{name}.yaml" for name in ("docker", "kubernetes", "several-pools"))]
@@ -129,6 +130,29 @@ def test_a_search_that_recurs_listens_to_its_own_data() -> None:
     assert refresh_deployment(among, parameters, None)["schedules"] == []
     with pytest.raises(UserError, match="needs a deployment named 'refresh'"):
         refresh_deployment([], parameters, None)
+
+
+@pytest.mark.parametrize(
+    ("deployed", "told"),
+    [
+        ("my_source.py:Waves", "my_source.py:Waves"),
+        ("pictures/", "pictures"),
+        ("~/pictures", "pictures/"),
+        ("gs://bucket/new/", "gs://bucket/new"),
+        ("iris", "iris"),
+    ],
+)
+def test_the_event_finds_a_deployment_however_the_data_is_written(
+    deployed: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for folder in ("pictures", "iris"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "refresh.json").write_text(json.dumps({"data": deployed, "log": "~/log"}))
+    parameters = RefreshParameters(**read_refresh(tmp_path / "refresh.json"))
+    (trigger,) = refresh_deployment(deployments().values(), parameters, None)["triggers"]
+    assert trigger["match"] == {"prefect.resource.id": resource_of(told)}
 
 
 def test_silent_runs_are_crashed_after_three_heartbeats() -> None:
