@@ -114,7 +114,7 @@ class SearchConfig(BaseModel):
     def _is_installed(cls, folder: str | None) -> str | None:
         if folder and find_spec("tensorboard") is None:
             raise ValueError("it needs TensorBoard; pip install 'msearch[tensorboard]'")
-        return folder if folder is None or "://" in folder else str(Path(folder).expanduser().absolute())
+        return None if folder is None else absolute_folder(folder)
 
     @property
     def source(self) -> DataOptions:
@@ -147,6 +147,11 @@ class SearchConfig(BaseModel):
         if self.trials is None and self.minutes is None:
             return DEFAULT_TRIALS, DEFAULT_MINUTES
         return self.trials or UNLIMITED_TRIALS, self.minutes
+
+
+def absolute_folder(folder: str) -> str:
+    """A local folder made absolute, so that it is the same one for a process that runs elsewhere; URLs stay."""
+    return folder if "://" in folder else str(Path(folder).expanduser().absolute())
 
 
 def make_config(**options: Any) -> SearchConfig:

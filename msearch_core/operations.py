@@ -125,7 +125,7 @@ def read_refresh(path: Path) -> Mapping[str, Any]:
     Raises:
         UserError: the file cannot be read, or an option is wrong.
     """
-    from msearch_core.config import make_config, read_config
+    from msearch_core.config import absolute_folder, make_config, read_config
     from msearch_core.session import absolute_source, code_reference
 
     options = dict(read_config(path))
@@ -133,14 +133,13 @@ def read_refresh(path: Path) -> Mapping[str, Any]:
     made_absolute = {
         "data": absolute_source,
         "test": absolute_source,
+        "log": absolute_folder,
         "space": code_reference,
         "objective": code_reference,
     }
     for option, absolute in made_absolute.items():
         if options.get(option):
             options[option] = absolute(str(options[option]))
-    if options.get("log") and "://" not in options["log"]:
-        options["log"] = str(Path(options["log"]).absolute())
     given["config"] = make_config(**options)
     return given
 

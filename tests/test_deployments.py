@@ -155,6 +155,18 @@ def test_the_event_finds_a_deployment_however_the_data_is_written(
     assert trigger["match"] == {"prefect.resource.id": resource_of(told)}
 
 
+@pytest.mark.parametrize(
+    ("log", "absolute"), [("~/log", "{home}/log"), ("log/", "{home}/log"), ("gs://bucket/log", "gs://bucket/log")]
+)
+def test_the_log_of_a_refresh_is_the_same_folder_wherever_it_runs(
+    log: str, absolute: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "refresh.json").write_text(json.dumps({"data": "iris", "log": log}))
+    assert read_refresh(tmp_path / "refresh.json")["config"].log == absolute.format(home=tmp_path)
+
+
 def test_silent_runs_are_crashed_after_three_heartbeats() -> None:
     automation = crash_detection()
     assert automation.trigger.posture is Posture.Proactive  # type: ignore[union-attr]
