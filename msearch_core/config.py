@@ -163,17 +163,20 @@ def make_config(**options: Any) -> SearchConfig:
     try:
         config = SearchConfig(**options)
     except ValidationError as error:
-        first = error.errors()[0]
-        option = "--" + str(first["loc"][0]).replace("_", "-") if first["loc"] else "options"
-        if first["type"] == "extra_forbidden":
-            raise UserError(
-                f"unknown option {option}; expected one of {', '.join(SearchConfig.model_fields)}"
-            ) from None
-        message = first["msg"].removeprefix("Value error, ")
-        got = "" if "credentials" in message else f" (got {first['input']!r})"
-        raise UserError(f"{option}: {message[0].lower()}{message[1:]}{got}") from None
+        raise wrong_option(error) from None
     check_options(config.algorithm, config.algorithm_options)
     return config
+
+
+def wrong_option(error: ValidationError) -> UserError:
+    """The first of the options that are wrong, with what was expected, in one line."""
+    first = error.errors()[0]
+    option = "--" + str(first["loc"][0]).replace("_", "-") if first["loc"] else "options"
+    if first["type"] == "extra_forbidden":
+        return UserError(f"unknown option {option}; expected one of {', '.join(SearchConfig.model_fields)}")
+    message = first["msg"].removeprefix("Value error, ")
+    got = "" if "credentials" in message else f" (got {first['input']!r})"
+    return UserError(f"{option}: {message[0].lower()}{message[1:]}{got}")
 
 
 def parse_options(texts: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from msearch_core.errors import UserError
 from msearch_core.terminal import Log, console
+
+if TYPE_CHECKING:
+    from flows.parameters import RefreshParameters
 
 API_URL = "PREFECT_API_URL"
 
@@ -24,10 +26,9 @@ def deploy(
 ) -> None:
     """Put the work pool, the deployments and the automations on the Prefect server. May be repeated."""
     from flows.deploying import deploy as put
-    from flows.parameters import RefreshParameters
 
     _need_server("deploy")
-    parameters = RefreshParameters(**read_refresh(refresh)) if refresh else None
+    parameters = read_refresh(refresh) if refresh else None
     for line in put(pool, kind, file, parameters, cron):
         console.print(line, soft_wrap=True)
 
@@ -67,10 +68,9 @@ def refresh(
     import signal
 
     from flows.launch import LaunchedSearch, code_path
-    from flows.parameters import RefreshParameters
     from msearch_core.refreshing import nothing_new
 
-    parameters = RefreshParameters(**read_refresh(search))
+    parameters = read_refresh(search)
     os.environ.update(code_path(parameters.config))  # a source of the user's own is read here
     if unchanged := nothing_new(parameters.config):
         console.print(unchanged, soft_wrap=True)
@@ -117,7 +117,7 @@ def register(app: typer.Typer) -> None:
     app.command("data-updated")(data_updated)
 
 
-def read_refresh(path: Path) -> Mapping[str, Any]:
+def read_refresh(path: Path) -> RefreshParameters:
     """Read the parameters of a refresh: a search's options, with ``keep`` and ``overlap`` beside them.
 
     Local paths are made absolute, since the refresh may run elsewhere on this machine.
@@ -125,7 +125,10 @@ def read_refresh(path: Path) -> Mapping[str, Any]:
     Raises:
         UserError: the file cannot be read, or an option is wrong.
     """
-    from msearch_core.config import absolute_folder, make_config, read_config
+    from pydantic import ValidationError
+
+    from flows.parameters import RefreshParameters
+    from msearch_core.config import absolute_folder, make_config, read_config, wrong_option
     from msearch_core.session import absolute_source, code_reference
 
     options = dict(read_config(path))
@@ -140,8 +143,11 @@ def read_refresh(path: Path) -> Mapping[str, Any]:
     for option, absolute in made_absolute.items():
         if options.get(option):
             options[option] = absolute(str(options[option]))
-    given["config"] = make_config(**options)
-    return given
+    config = make_config(**options)
+    try:
+        return RefreshParameters(config=config, **given)
+    except ValidationError as error:
+        raise wrong_option(error) from None
 
 
 def _need_server(command: str) -> None:

@@ -150,7 +150,7 @@ def test_the_event_finds_a_deployment_however_the_data_is_written(
     for folder in ("pictures", "iris"):
         (tmp_path / folder).mkdir()
     (tmp_path / "refresh.json").write_text(json.dumps({"data": deployed, "log": "~/log"}))
-    parameters = RefreshParameters(**read_refresh(tmp_path / "refresh.json"))
+    parameters = read_refresh(tmp_path / "refresh.json")
     (trigger,) = refresh_deployment(deployments().values(), parameters, None)["triggers"]
     assert trigger["match"] == {"prefect.resource.id": resource_of(told)}
 
@@ -164,7 +164,22 @@ def test_the_log_of_a_refresh_is_the_same_folder_wherever_it_runs(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "refresh.json").write_text(json.dumps({"data": "iris", "log": log}))
-    assert read_refresh(tmp_path / "refresh.json")["config"].log == absolute.format(home=tmp_path)
+    assert read_refresh(tmp_path / "refresh.json").config.log == absolute.format(home=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"keep": 0}, r"--keep: .*greater than or equal to 1 \(got 0\)"),
+        ({"keep": "many"}, r"--keep: .*integer.* \(got 'many'\)"),
+        ({"overlap": "jion"}, r"--overlap: .*'join' or 'refuse' \(got 'jion'\)"),
+    ],
+)
+def test_wrong_options_of_a_refresh_are_one_line(given: dict[str, object], message: str, tmp_path: Path) -> None:
+    (tmp_path / "refresh.json").write_text(json.dumps({"data": "iris", "log": "log", **given}))
+    with pytest.raises(UserError, match=message) as error:
+        read_refresh(tmp_path / "refresh.json")
+    assert "\n" not in str(error.value)
 
 
 def test_silent_runs_are_crashed_after_three_heartbeats() -> None:
