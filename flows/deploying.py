@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from prefect.client.orchestration import SyncPrefectClient
 from prefect.exceptions import ObjectNotFound
 
 from flows.automations import TAG, install
@@ -42,13 +43,15 @@ def deploy(
         What was done, a line each.
 
     Raises:
-        UserError: the server does not answer or refuses, or the file is none.
+        UserError: the server does not answer or refuses, the file is none, or the name belongs to another search.
     """
     wanted = [_on_pool(each, pool) for each in deployments(file).values()]
     if refreshes:
         wanted.append(refresh_deployment(wanted, refreshes, cron))
     wait_for_api()
     with connected() as client:
+        if refreshes:
+            _refuse_another_search(client, refreshes)
         for name in sorted({each["work_pool"]["name"] for each in wanted}):
             try:
                 client.read_work_pool(name)
@@ -88,12 +91,16 @@ def refresh_deployment(
     """The deployment of a search that recurs: on the event that its data has changed, and on a schedule.
 
     Raises:
-        UserError: there is no deployment ``refresh`` that it could be made after.
+        UserError: there is no deployment ``refresh`` that it could be made after, or it would take that one's place.
     """
     base = next((each for each in among if each["name"] == "refresh"), None)
     if base is None:
         raise UserError("--refresh needs a deployment named 'refresh' in the file to be made after")
     name = parameters.name
+    if name == base["name"]:
+        raise UserError(
+            "--refresh: the deployment 'refresh' is what others are made after; give the search another name"
+        )
     return {
         **base,
         "name": name,
@@ -109,6 +116,21 @@ def refresh_deployment(
             }
         ],
     }
+
+
+def _refuse_another_search(client: SyncPrefectClient, wanted: RefreshParameters) -> None:
+    """Deployments of one name replace each other, and names are often made from data that is called alike."""
+    try:
+        there = client.read_deployment_by_name(f"refresh/{wanted.name}").parameters
+    except ObjectNotFound:
+        return
+    log = ((there.get("parameters") or {}).get("config") or {}).get("log")
+    if log != wanted.config.log:
+        raise UserError(
+            f"--refresh: the deployment refresh/{wanted.name} is of the search with the log {log}, not "
+            f"{wanted.config.log}; give this search another name, or remove that one: "
+            f"prefect deployment delete refresh/{wanted.name}"
+        )
 
 
 def _on_pool(deployment: Mapping[str, Any], pool: str | None) -> dict[str, Any]:

@@ -130,6 +130,9 @@ def test_a_search_that_recurs_listens_to_its_own_data() -> None:
     assert refresh_deployment(among, parameters, None)["schedules"] == []
     with pytest.raises(UserError, match="needs a deployment named 'refresh'"):
         refresh_deployment([], parameters, None)
+    named = RefreshParameters(config=make_config(data="gs://bucket/refresh"))
+    with pytest.raises(UserError, match="'refresh' is what others are made after; give the search another name"):
+        refresh_deployment(among, named, None)
 
 
 @pytest.mark.parametrize(
