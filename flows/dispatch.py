@@ -22,6 +22,7 @@ from msearch_core.session import Session
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient
+    from prefect.client.schemas.objects import State
 
     from flows.pools import Place
 
@@ -30,6 +31,10 @@ MAX_DEATHS = 3
 GRACE_SECONDS = 25.0
 BEGIN_SECONDS = 120.0
 LOOK_SECONDS = 0.5
+PASSING = (408, 429)
+"""Refusals that do not last: the request took too long, or there were too many."""
+MAX_WORDS = 300
+"""So many characters are shown of what Prefect gives as its reason."""
 HEAD_START_SECONDS = 8.0
 MAX_LOCAL_TRAINERS = 4
 """So many run where the user gives no number and there are cores enough."""
@@ -224,6 +229,7 @@ class PoolTrainers:
         self._deaths = Deaths(count)
         self._places = places
         self._runs: list[str | None] = [None] * count
+        self._surplus: list[str] = []
         self._begun = False
         self._asked = time.monotonic()
 
@@ -237,16 +243,18 @@ class PoolTrainers:
 
     def resize(self, count: int) -> None:
         """Change how many there are; see the protocol."""
-        surplus = self._runs[count:]
+        self._surplus += filter(None, self._runs[count:])
         self._runs = [*self._runs[:count], *[None] * (count - self.count)]
         self.count = count
         self._deaths.resize(count)
-        _while_it_answers(partial(self._cancel, surplus))
+        _while_it_answers(self._cancel_surplus)
 
     def stop(self, patience: float = 0.0) -> None:
         """Cancel those that have not ended; see the protocol."""
-        running, self._runs = self._runs, [None] * self.count
-        _while_it_answers(partial(self._cancel, running, patience))
+        running = [*filter(None, self._runs), *self._surplus]
+        self._runs, self._surplus = [None] * self.count, []
+        with contextlib.suppress(TrainersFailedError):  # a search that has its winner does not fail for that
+            _while_it_answers(partial(self._cancel, running, patience))
 
     @property
     def waits(self) -> str | None:
@@ -262,31 +270,37 @@ class PoolTrainers:
     async def _dispatch(self) -> None:
         from prefect.context import TagsContext
         from prefect.deployments import arun_deployment
+        from prefect.exceptions import ObjectNotFound
 
         for index, run in enumerate(self._runs):
             if run is None:
                 place = self._places[index % len(self._places)]
                 own = self._parameters.model_dump(exclude_none=True)
-                created = await arun_deployment(
-                    place.deployment,
-                    parameters={"parameters": {**place.parameters, **own}},
-                    flow_run_name=f"trainer-{self._parameters.run}",  # until it begins and can tell where
-                    timeout=0,
-                    tags=TagsContext.get().current_tags,
-                    as_subflow=True,
-                )
+                try:
+                    created = await arun_deployment(
+                        place.deployment,
+                        parameters={"parameters": {**place.parameters, **own}},
+                        flow_run_name=f"trainer-{self._parameters.run}",  # until it begins and can tell where
+                        timeout=0,
+                        tags=TagsContext.get().current_tags,
+                        as_subflow=True,
+                    )
+                except ObjectNotFound:
+                    raise TrainersFailedError(
+                        f"the deployment {place.deployment!r} is gone; put it back, for example with msearch deploy, "
+                        "and start the search again to go on"
+                    ) from None
                 self._runs[index] = str(created.id)
 
     async def _tend(self, rows: int) -> None:
         from prefect import get_client
 
+        await self._cancel_surplus()
         async with get_client() as client:
             for index, run in enumerate(self._runs):
                 if run is None:
                     continue
-                state = (await client.read_flow_run(run)).state  # type: ignore[arg-type]
-                if state is None:
-                    continue
+                state = await _state_of(client, run)
                 self._begun = self._begun or not (state.is_scheduled() or state.is_pending())
                 if state.is_final():
                     self._runs[index] = None
@@ -295,32 +309,60 @@ class PoolTrainers:
                         self._deaths.count(rows, state.message or state.name or "")
         await self._dispatch()
 
-    async def _cancel(self, runs: Iterable[str | None], patience: float = 0.0) -> None:
+    async def _cancel_surplus(self) -> None:
+        if self._surplus:
+            await self._cancel(self._surplus)
+            self._surplus = []  # not before all of it is done, or else it is all done again
+
+    async def _cancel(self, runs: Iterable[str], patience: float = 0.0) -> None:
         from prefect import get_client
+        from prefect.exceptions import ObjectNotFound
         from prefect.states import Cancelling
 
         deadline = time.monotonic() + patience
         async with get_client() as client:
-            for run in filter(None, runs):
-                while not await _has_ended(client, run):
+            for run in runs:
+                while not (await _state_of(client, run)).is_final():
                     if time.monotonic() >= deadline:
-                        await client.set_flow_run_state(run, Cancelling())
+                        with contextlib.suppress(ObjectNotFound):
+                            await client.set_flow_run_state(run, Cancelling())
                         break
                     await asyncio.sleep(LOOK_SECONDS)
 
 
 def _while_it_answers(work: Callable[[], Coroutine[None, None, None]]) -> None:
-    """Do something with Prefect's API unless that does not answer: what is left undone is done at the next look."""
+    """Do something with Prefect's API unless that does not answer: what is left undone is done at the next look.
+
+    Raises:
+        TrainersFailedError: it answers that it will not do it, and will say so again.
+    """
     from httpx import HTTPError
+    from prefect.exceptions import PrefectHTTPStatusError
 
     from flows.prefect_api import is_there
 
     if not is_there():
         return
-    with contextlib.suppress(HTTPError):
+    try:
         asyncio.run(work())
+    except PrefectHTTPStatusError as error:
+        answer = error.response
+        if answer.is_client_error and answer.status_code not in PASSING:
+            words = " ".join(answer.text.split())[:MAX_WORDS]
+            raise TrainersFailedError(
+                f"Prefect refuses to run trainers: {answer.status_code} {answer.reason_phrase}: {words}; "
+                "mend that and start the search again to go on"
+            ) from error
+    except HTTPError:
+        pass
 
 
-async def _has_ended(client: PrefectClient, run: str) -> bool:
-    state = (await client.read_flow_run(run)).state  # type: ignore[arg-type]
-    return state is None or state.is_final()
+async def _state_of(client: PrefectClient, run: str) -> State:
+    """A run's state; one that somebody has deleted has crashed, as far as its trainer is concerned."""
+    from prefect.exceptions import ObjectNotFound
+    from prefect.states import Crashed, Pending
+
+    try:
+        return (await client.read_flow_run(run)).state or Pending()  # type: ignore[arg-type]
+    except ObjectNotFound:
+        return Crashed(message="its flow run was deleted")

@@ -1,0 +1,95 @@
+"""The runs of trainers on a real Prefect server, where nobody works on them: what becomes of them if others meddle."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from prefect import get_client
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
+from flows.dispatch import MAX_DEATHS, PoolTrainers, TrainersFailedError
+from flows.parameters import TrainerParameters
+from flows.pools import Place
+from tests.pool import Server, prefect_server
+from tests.searching import finish, wait_for
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with prefect_server(tmp_path_factory.mktemp("trainers"), tmp_path_factory) as made:
+        made.deploy_all()
+        with temporary_settings({PREFECT_API_URL: made.api}):
+            yield made
+
+
+def pool_trainers(run: str, count: int, deployment: str = "trainer/trainer", **parameters: Any) -> PoolTrainers:
+    asked = TrainerParameters(log="gs://bucket/log", run=run)
+    return PoolTrainers(asked, [Place(deployment, parameters)] * count)
+
+
+def runs(server: Server, run: str) -> list[dict[str, Any]]:
+    return [each for each in server.runs("trainer") if each["parameters"]["parameters"]["run"] == run]
+
+
+def delete(run: dict[str, Any]) -> None:
+    with get_client(sync_client=True) as client:
+        client.delete_flow_run(run["id"])
+
+
+def test_a_trainer_whose_run_was_deleted_is_replaced_as_long_as_there_is_hope(server: Server) -> None:
+    trainers = pool_trainers("0001", 1)
+    trainers.start()
+    for _ in range(MAX_DEATHS):
+        (gone,) = runs(server, "0001")
+        delete(gone)
+        trainers.tend(0)
+        (new,) = runs(server, "0001")
+        assert new["id"] != gone["id"]
+    delete(new)
+    with pytest.raises(TrainersFailedError, match=r"4 trainers died .* its flow run was deleted"):
+        trainers.tend(0)
+    trainers.stop()
+
+
+def test_a_deleted_run_need_not_be_cancelled(server: Server) -> None:
+    trainers = pool_trainers("0002", 2)
+    trainers.start()
+    first, second = runs(server, "0002")
+    delete(first)
+    trainers.stop()
+    (left,) = runs(server, "0002")
+    assert (left["id"], left["state_type"]) == (second["id"], "CANCELLED")
+
+
+def test_trainers_too_many_leave_once_the_server_is_back(server: Server) -> None:
+    trainers = pool_trainers("0003", 2)
+    trainers.start()
+    first, second = runs(server, "0003")
+    server.process.terminate()
+    finish(server.process, server.process.wait())
+    wait_for(lambda: not server.answers(), "the server is away")
+    trainers.resize(1)
+    server.start()
+    trainers.tend(0)
+    states = {run["id"]: run["state_type"] for run in runs(server, "0003")}
+    assert states == {first["id"]: "SCHEDULED", second["id"]: "CANCELLED"}
+    trainers.stop()
+    assert {run["state_type"] for run in runs(server, "0003")} == {"CANCELLED"}
+
+
+def test_a_refusal_ends_the_search_in_one_line(server: Server) -> None:
+    refused = pool_trainers("0004", 1, min_params="few")
+    with pytest.raises(TrainersFailedError, match=r"Prefect .*min_params.*") as error:
+        refused.start()
+    assert "\n" not in str(error.value)
+    refused.stop()
+
+
+def test_a_deployment_that_is_gone_ends_the_search_in_one_line(server: Server) -> None:
+    homeless = pool_trainers("0005", 1, deployment="trainer/gone")
+    with pytest.raises(TrainersFailedError, match=r"trainer/gone.* msearch deploy"):
+        homeless.start()
