@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from flows.dispatch import LocalTrainers
+    from flows.dispatch_local import LocalTrainers
     from msearch_core.session import Session
     from msearch_core.training.client import TrainingHost
 

@@ -69,7 +69,7 @@ def _run(line: str, parent: Parent) -> None:
     if over:
         return
 
-    from flows.dispatch import local_trainers
+    from flows.dispatch_local import local_trainers
 
     trainers = None
     if config.pool is None and not board.is_over:

@@ -28,7 +28,9 @@ from prefect.context import FlowRunContext
 from prefect.states import Cancelled, Completed, Failed
 from prefect.tasks import MaterializingTask
 
-from flows.dispatch import PoolTrainers, Trainers, TrainersFailedError, cores, local_trainers
+from flows.dispatch import Trainers, TrainersFailedError, cores
+from flows.dispatch_local import local_trainers
+from flows.dispatch_pool import PoolTrainers
 from flows.handover import HANDOVER
 from flows.lineage import data_asset, model_asset, upstream
 from flows.parameters import TrainerParameters

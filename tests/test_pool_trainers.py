@@ -9,7 +9,8 @@ import pytest
 from prefect import get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from flows.dispatch import MAX_DEATHS, PoolTrainers, TrainersFailedError
+from flows.dispatch import MAX_DEATHS, TrainersFailedError
+from flows.dispatch_pool import PoolTrainers
 from flows.parameters import TrainerParameters
 from flows.pools import Place
 from tests.pool import Server, prefect_server
