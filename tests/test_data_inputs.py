@@ -79,10 +79,10 @@ def test_a_category_that_spells_a_missing_value(tmp_path: Path) -> None:
     wanted = pd.DataFrame({"size": ["None", None, "large", None], "count": [None, None, 1, None]})
     for found in (inputs, pd.DataFrame({"size": ["None", "NA", "large", ""], "count": ["NA", "null", "1", ""]})):
         np.testing.assert_array_equal(encode(problem.preprocessing, found), encode(problem.preprocessing, wanted))
-    assert [line.partition(";")[0] for line in strangenesses(inputs, problem)] == [
-        "column 'count': 3 of 4 rows have no value",
-        "column 'size': 2 of 4 rows have no value",
-    ]
+        assert [line.partition(";")[0] for line in strangenesses(found, problem)] == [
+            "column 'count': 3 of 4 rows have no value",
+            "column 'size': 2 of 4 rows have no value",
+        ]
     table.write_text("x,y\n" + "1,None\n2,Some\n" * 20)
     with pytest.raises(UserError, match=r"is missing in 20 of 40 rows; .* None and NA say so"):
         load(DataOptions(str(table), ("y",)))

@@ -112,6 +112,8 @@ def test_csv_separators_a_byte_order_mark_and_a_written_index(tmp_path: Path, se
         ("a;y\n1,125;u\n2,250;v", [1.125, 2.25]),
         ("a\ty\n1,125\tu\n2,2\tv", [1.125, 2.2]),
         ("a\ty\n1,125\tu\n999\tv", ["1,125", "999"]),  # a thousand?
+        ("a\ty\n0,125\tu\n999\tv", [0.125, 999]),
+        ("a;y\n1,5;u\n٣;v", ["1,5", "٣"]),
         ("a;y\n1,5;u\n2.5;v", ["1,5", "2.5"]),
         ("a;y\n1,5;u\n1,2,3;v", ["1,5", "1,2,3"]),
         ('a,y\n"1,5",u\n"2,5",v', ["1,5", "2,5"]),
@@ -140,6 +142,14 @@ def test_csv_whose_rows_end_in_separators_keeps_its_columns(tmp_path: Path, ends
     raw = load(DataOptions(str(tmp_path / "t.csv"), ("kind",)))
     pd.testing.assert_frame_equal(pd.DataFrame(raw.inputs), pd.read_csv(io.StringIO(whole)).drop(columns="kind"))
     assert labels(raw) == list("ababab")
+
+
+@pytest.mark.parametrize(
+    "rows", ["1,u,\n2,v,\n3,u,\n4,v,", "\n1,u,\n2,v,\n3,u,\n4,v,", "1,u,\n2,v\n3,u,\n4,v", "0,u,,\n1,v,,\n2,u,,\n3,v,,"]
+)
+def test_csv_whose_rows_are_numbered_and_end_in_separators(tmp_path: Path, rows: str) -> None:
+    (tmp_path / "t.csv").write_text(f"id,kind\n{rows}\n")
+    assert labels(load(DataOptions(str(tmp_path / "t.csv"), ("kind",)))) == list("uvuv")
 
 
 @pytest.mark.parametrize("last", ["1,2,3,4", "1,NA,3,", "NA,NA,NA,NA"])

@@ -64,7 +64,10 @@ def hash_values(values: pd.Series) -> np.ndarray:
     if pd.api.types.is_numeric_dtype(kind) and not pd.api.types.is_complex_dtype(kind):
         return _hash_floats(values.to_numpy(dtype=np.float64, na_value=np.nan))
     codes, uniques = pd.factorize(values.astype(object))
-    hashes = np.array([_hash_object(each) for each in uniques] + [0], np.uint64)
+    numbers = np.array([np.nan if (number := _as_number(each)) is None else number for each in uniques] + [np.nan])
+    hashes = _hash_floats(numbers)
+    for place in np.flatnonzero(np.isnan(numbers[:-1])):
+        hashes[place] = hash_bytes(str(uniques[place]).encode("utf-8", "surrogatepass"))
     return hashes[codes]  # a missing value has the code -1
 
 
@@ -145,13 +148,6 @@ def _hash_floats(values: np.ndarray) -> np.ndarray:
 def _rounded(numbers: np.ndarray) -> np.ndarray:
     """The bits of numbers, rounded to 33 significant ones, since parsers of text differ in the last one."""
     return (numbers.view(np.uint64) + np.uint64(1 << 19)) & ~np.uint64((1 << 20) - 1)
-
-
-def _hash_object(value: Any) -> int:
-    number = _as_number(value)
-    if number is not None:
-        return int(_hash_floats(np.array([number]))[0])
-    return hash_bytes(str(value).encode("utf-8", "surrogatepass"))
 
 
 def _hash_digits(value: Any) -> int:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from msearch_core.data import standard_input
-from msearch_core.data.columns import to_categories
+from msearch_core.data.columns import MISSING, to_categories
 from msearch_core.data.examples import Inputs
 from msearch_core.data.features import MISSING_TEXT
 from msearch_core.data.images import Pictures, fit
@@ -86,7 +86,7 @@ def strangenesses(inputs: Inputs, problem: Problem) -> Iterator[str]:
 def _strange(column: Mapping[str, Any], table: pd.DataFrame, rows: str) -> str:
     name, values = column["name"], table[column["name"]]
     if column["kind"] != "category":
-        gaps = int(values.isna().sum())
+        gaps = int((values.isna() | values.isin(MISSING)).sum())
         if not gaps or column["indicator"]:
             return ""
         return f"column {name!r}: {gaps} of {len(table)} {rows} have no value; the mean in training stands in for it"

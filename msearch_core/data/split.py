@@ -160,8 +160,9 @@ def _form(inputs: Inputs) -> list[object]:
 
 def _columns(table: pd.DataFrame) -> list[object]:
     """The names of columns, and those that are prepared in another way than the numbers whose hashes they have."""
+    texts = table.select_dtypes(exclude=["number", "bool", "datetime", "datetimetz"])
     spelt = [
-        str(name) for name, values in table.items() if column_kind(values) == "category" and spells_numbers(values)
+        str(name) for name, values in texts.items() if spells_numbers(values) and column_kind(values) == "category"
     ]
     return [*sorted(map(str, table)), *([{"spelt": sorted(spelt)}] if spelt else [])]
 

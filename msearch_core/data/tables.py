@@ -25,8 +25,8 @@ from msearch_core.errors import UserError
 
 ENDINGS = (".csv", ".parquet")
 _SEPARATORS = ",;\t|"
-_DECIMAL_COMMA = r"\s*[+-]?\d+(?:,\d+)?(?:[eE][+-]?\d+)?\s*"
-_THOUSANDS = r"\s*[+-]?\d{1,3}(?:,\d{3})?\s*"
+_DECIMAL_COMMA = r"\s*[+-]?[0-9]+(?:,[0-9]+)?(?:[eE][+-]?[0-9]+)?\s*"
+_THOUSANDS = r"\s*[+-]?[1-9][0-9]{0,2}(?:,[0-9]{3})?\s*"
 _MAX_LISTED = 20
 
 
@@ -195,7 +195,6 @@ def _read_csv(location: Location, texts: Sequence[str], keys: Sequence[str]) -> 
         try:
             header = file.readline().decode("utf-8-sig")
             separator = max(_SEPARATORS, key=header.count)
-            row = file.readline().decode().rstrip("\r\n")
 
             def parse(**options: Any) -> pd.DataFrame:
                 file.seek(0)
@@ -204,8 +203,8 @@ def _read_csv(location: Location, texts: Sequence[str], keys: Sequence[str]) -> 
                 )
                 return table
 
-            first = parse(header=None, nrows=1, dtype=str).iloc[0]
-            names = first[first != ""]
+            titles = parse(header=None, nrows=1, dtype=str).iloc[0]
+            names = titles[titles != ""]
             whole = partial(
                 parse,
                 dtype=dict.fromkeys([*texts, *keys], str),
@@ -213,8 +212,9 @@ def _read_csv(location: Location, texts: Sequence[str], keys: Sequence[str]) -> 
                 low_memory=False,  # in chunks a long column may get several types
             )
             table = whole()
-            if _ends_empty(table, row, separator):
-                table = whole(index_col=False, usecols=range(len(first)))
+            row = parse(header=None, nrows=1, dtype=str, skiprows=1).iloc[0] if len(table) else titles
+            if _ends_empty(table, row, len(titles)):
+                table = whole(index_col=False, usecols=range(len(titles)))
         except pd.errors.EmptyDataError:
             raise UserError(f"{url!r} is empty; give a file with a header line and rows") from None
         except UnicodeDecodeError:
@@ -227,20 +227,23 @@ def _read_csv(location: Location, texts: Sequence[str], keys: Sequence[str]) -> 
     return table.assign(**{name: pd.to_numeric(table[name].str.replace(",", ".")) for name in commas})
 
 
-def _ends_empty(table: pd.DataFrame, row: str, separator: str) -> bool:
+def _ends_empty(table: pd.DataFrame, row: pd.Series, width: int) -> bool:
     """Whether rows end in separators that the header lacks, so that Pandas took the first column for names of rows.
 
     R writes such names, and the header without one; its rows end in a value, be it NA.
+
+    Args:
+        table: as Pandas read it.
+        row: the first one, as texts.
+        width: of the header.
     """
-    if isinstance(table.index, pd.RangeIndex):
-        return False
-    more = table.index.nlevels
-    return row.endswith(separator * more) and bool(table.iloc[:, -more:].isna().all(axis=None))
+    more = len(row) - width
+    return more > 0 and bool((row.iloc[-more:] == "").all() and table.iloc[:, -more:].isna().all(axis=None))
 
 
 def _has_decimal_commas(values: pd.Series, separator: str) -> bool:
     """Whether a column of texts holds numbers as most of Europe writes them."""
-    if separator not in ";\t" or not isinstance(values.dtype, pd.StringDtype):
+    if separator not in ";\t" or pd.api.types.infer_dtype(values, skipna=True) != "string":
         return False
     present = values.dropna()
     if present.empty or not re.fullmatch(_DECIMAL_COMMA, present.iloc[0]):  # spares a look at the rest

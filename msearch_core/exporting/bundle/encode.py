@@ -39,6 +39,7 @@ def inputs(examples: Any, known: Any = None) -> dict[str, np.ndarray]:
             mapping from column to values; images ``(n, height, width, channels)``; a list of sounds ``(samples,)``
             from -1 to 1; or a list of sequences, each an array ``(time, features)`` or a mapping from column to values.
             ``None``, NaN, empty texts and others of `MISSING` are missing values, unless learned as a category.
+            Texts of numbers have decimal points.
         known: what `about` says, if it was read before.
 
     Raises:
