@@ -133,7 +133,7 @@ def search(config: SearchConfig) -> State[Any]:
             return Cancelled(
                 message=f"{board.done} of {session.run.trials} trials are on record; start it again to go on"
             )
-        patiently(session.log.seal)
+        patiently(session.log.seal, give_up=stopping.is_set)
         named = shown(finisher.name_winner, partial(winner, session), logger)
         # They have seen that the run is over, and are about to end or have done so.
         trainers.stop(END_SECONDS)

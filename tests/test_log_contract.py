@@ -221,14 +221,18 @@ def test_names_may_not_lead_out_of_the_log(tmp_path: Path, name: str) -> None:
             operation(name)
 
 
-class LosesReplies:
-    """A client of an object store that writes, loses the reply, repeats the request and is told the name is taken."""
+class Client:
+    """A client of an object store that behaves as another one, but for what its subclasses do."""
 
     def __init__(self, fs: Any) -> None:
         self._fs = fs
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._fs, name)
+
+
+class LosesReplies(Client):
+    """Writes, loses the reply, repeats the request and is told the name is taken."""
 
     def pipe_file(self, path: str, data: bytes, mode: str) -> None:
         self._fs.pipe_file(path, data, mode=mode)
@@ -244,14 +248,8 @@ def test_a_write_whose_reply_was_lost_is_known_as_ones_own(kind: str, request: p
     assert store.read("claim") == b"mine"
 
 
-class IgnoresConditions:
-    """A client of an object store that overwrites whatever it is told."""
-
-    def __init__(self, fs: Any) -> None:
-        self._fs = fs
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._fs, name)
+class IgnoresConditions(Client):
+    """Overwrites what is there."""
 
     def pipe_file(self, path: str, data: bytes, mode: str) -> None:
         self._fs.pipe_file(path, data)
@@ -269,9 +267,16 @@ def test_a_server_that_overwrites_is_found_out_before_anything_is_lost(
 
 
 @pytest.mark.parametrize("url", ["simplecache::memory://log", "http://example.org/log", "dir::file:///tmp/log"])
-def test_a_filesystem_that_cannot_name_one_winner_is_refused(url: str) -> None:
+def test_a_filesystem_that_cannot_name_one_winner_is_not_written(url: str) -> None:
     with pytest.raises(UserError, match="each would be told that it was first; expected a local path or a URL"):
-        open_store(url)
+        open_store(url).create("search.json", b"{}")
+
+
+def test_a_log_can_be_read_from_where_none_can_be_written(tmp_path: Path) -> None:
+    log = TrialLog(str(tmp_path))
+    log.open(search_record())
+    log.append(trial(1))
+    assert list(TrialLog(f"dir::file://{tmp_path}").trials()["uid"]) == ["0001-000001"]
 
 
 def test_a_store_out_of_reach_is_an_oserror(gcs_bucket: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import logging
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -12,6 +13,8 @@ from msearch_core.trial_log.store import Store
 
 Result = TypeVar("Result")
 
+logger = logging.getLogger(__name__)
+
 FIRST_SECONDS = 0.5
 LONGEST_SECONDS = 30.0
 TOTAL_SECONDS = 900.0
@@ -19,6 +22,8 @@ TOTAL_SECONDS = 900.0
 
 def patiently(operation: Callable[[], Result], give_up: Callable[[], bool] = lambda: False) -> Result:
     """Do something with the store, again and again while it fails, with growing pauses of up to half a minute.
+
+    That it waits, and why, is logged once.
 
     Args:
         operation: may be repeated; a missing object or a missing permission is an answer, and is raised at once.
@@ -33,9 +38,11 @@ def patiently(operation: Callable[[], Result], give_up: Callable[[], bool] = lam
             return operation()
         except (FileNotFoundError, PermissionError, NotADirectoryError):
             raise
-        except OSError:
+        except OSError as error:
             if give_up() or time.monotonic() - began > TOTAL_SECONDS:
                 raise
+            if pause == FIRST_SECONDS:
+                logger.warning("waiting for the log, since this failed: %s", error)
         time.sleep(pause)
         pause = min(2 * pause, LONGEST_SECONDS)
 

@@ -121,10 +121,12 @@ class Store(abc.ABC):
 
         Raises:
             UserError: it is; some servers that speak S3 pass over the condition of a PUT.
+            OSError: nothing can be written.
         """
         name = f"probe-{uuid.uuid4().hex}"
+        self.create(name, b"first")
         try:
-            if self.create(name, b"first") and self.create(name, b"second"):
+            if self.create(name, b"second"):
                 raise UserError(
                     f"{self.url} overwrites what is to be written only where there is nothing (a PUT with "
                     "If-None-Match or ifGenerationMatch), so that trainers would lose each other's trials; choose a "
@@ -270,10 +272,22 @@ class MemoryStore(Store):
 
 
 class ObjectStore(Store):
-    """An object store whose PUT can be made conditional on the name being free, such as GCS and S3."""
+    """An object store whose PUT can be made conditional on the name being free, such as GCS and S3.
+
+    Any other filesystem, such as a web server, can be read from.
+    """
 
     def create(self, name: str, data: bytes) -> bool:
-        """One conditional PUT; see the base class."""
+        """One conditional PUT; see the base class.
+
+        Raises:
+            UserError: the filesystem knows no such thing. What is there already can be read.
+        """
+        if not CONDITIONAL.intersection([self.fs.protocol] if isinstance(self.fs.protocol, str) else self.fs.protocol):
+            raise UserError(
+                f"cannot write a trial log at {self.url}: of several trainers that create one file there, each would "
+                "be told that it was first; expected a local path or a URL such as gs://bucket/log or s3://bucket/log"
+            )
         path = self.path(name)
         try:
             with _failures(self.url):
@@ -330,7 +344,7 @@ def open_store(url: str) -> Store:
     """Open the folder at a local path or fsspec URL. Nothing is created.
 
     Raises:
-        UserError: the protocol is unknown, its package is not installed, or it cannot keep what a `Store` promises.
+        UserError: the protocol is unknown or its package is not installed.
     """
     options = ONE_PIECE if url.startswith(("s3://", "s3a://")) else {}
     try:
@@ -343,10 +357,4 @@ def open_store(url: str) -> Store:
         return LocalStore(fs, root)
     if isinstance(fs, MemoryFileSystem):
         return MemoryStore(fs, root)
-    protocols = {fs.protocol} if isinstance(fs.protocol, str) else set(fs.protocol)
-    if not protocols & CONDITIONAL:
-        raise UserError(
-            f"cannot keep a trial log at {url!r}: of several trainers that create one file there, each would be told "
-            "that it was first; expected a local path or a URL such as gs://bucket/log or s3://bucket/log"
-        )
     return ObjectStore(fs, root)
