@@ -124,8 +124,8 @@ def _refuse_another_search(client: SyncPrefectClient, wanted: RefreshParameters)
         there = client.read_deployment_by_name(f"refresh/{wanted.name}").parameters
     except ObjectNotFound:
         return
-    log = ((there.get("parameters") or {}).get("config") or {}).get("log")
-    if log != wanted.config.log:
+    log = str(((there.get("parameters") or {}).get("config") or {}).get("log"))
+    if log.rstrip("/") != str(wanted.config.log).rstrip("/"):
         raise UserError(
             f"--refresh: the deployment refresh/{wanted.name} is of the search with the log {log}, not "
             f"{wanted.config.log}; give this search another name, or remove that one: "

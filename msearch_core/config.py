@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import tomllib
 from collections.abc import Mapping
@@ -151,7 +152,8 @@ class SearchConfig(BaseModel):
 
 def absolute_folder(folder: str) -> str:
     """A local folder made absolute, so that it is the same one for a process that runs elsewhere; URLs stay."""
-    return folder if "://" in folder else str(Path(folder).expanduser().absolute())
+    # `Path.expanduser` raises for a folder that is called ~draft.
+    return folder if "://" in folder else str(Path(os.path.expanduser(folder)).absolute())  # noqa: PTH111
 
 
 def make_config(**options: Any) -> SearchConfig:

@@ -132,7 +132,7 @@ class Proposer:
         First what an earlier run found, trained on; then suggestions; then what is to be promoted, if trials end at
         their first rung; then what the algorithm makes of the history.
 
-        A pure function of what was read, the slot and the generator.
+        A pure function of what was read, the slot, the generator, and what models cost where the search has limits.
 
         Args:
             slot: the slot's number; the first ones belong to the suggestions.
