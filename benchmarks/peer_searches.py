@@ -17,7 +17,7 @@ from msearch_core.data.options import DataOptions
 from msearch_core.data.prepare import prepare_cached
 from msearch_core.data.prepared import PreparedData, open_prepared
 
-METHODS = ("msearch", "kerastuner random", "kerastuner hyperband", "optuna tpe", "scikit-learn")
+METHODS = ("msearch", "kerastuner random", "kerastuner hyperband", "optuna tpe", "scikit-learn", "autokeras")
 STEPS, BATCH_SIZE = 500, 64
 """Of a trial: msearch's defaults."""
 ENSEMBLE_EVERY = 5
@@ -122,36 +122,39 @@ class Peer:
         """Train a model and give its best validation accuracy."""
         import keras
 
-        best = keras.callbacks.LambdaCallback(on_epoch_end=lambda _epoch, logs: self._note(model, logs))
+        best = keras.callbacks.LambdaCallback(on_epoch_end=lambda _epoch, logs: self.note(model, logs))
         train, validation = self.data.splits["train"], self.data.splits["validation"]
+        self.trials += 1
         history = model.fit(
             np.asarray(train.x), train.y[self.target], batch_size=BATCH_SIZE, verbose=0,
             validation_data=(np.asarray(validation.x), validation.y[self.target]),
             **{"epochs": self.epochs, **options, "callbacks": [*options.get("callbacks", ()), best]},
         )  # fmt: skip
-        self.trials += 1
         return float(max(history.history["val_accuracy"]))
 
-    def _note(self, model: Any, logs: dict[str, float]) -> None:
+    def note(self, model: Any, logs: dict[str, float]) -> None:
+        """Keep what a model has come to with an epoch if nothing was as good, and end it when the time is up."""
         if logs["val_accuracy"] > self.validation:
             self.validation, self._best = logs["val_accuracy"], (model, model.get_weights())
             self.curve.append((time.time(), self.validation))
-        self._look_back(1)
+        self._look_back()
         if self.over:
             model.stop_training = True
 
-    def _look_back(self, under_way: int) -> None:
+    def _look_back(self) -> None:
         for _ in range(len(self.found), sum(time.time() >= each for each in self.deadlines)):
-            self.found.append(Found(self.trials + under_way, self.validation, *self._best, time.process_time()))
+            self.found.append(Found(self.trials, self.validation, *self._best, time.process_time()))
 
     def finish(self) -> list[Figures]:
         """The figures by deadline, with the test split opened for the best model by then."""
-        self._look_back(0)
+        self._look_back()
         test = self.data.splits["test"]
         figures = []
         for each, deadline in zip(self.found, self.deadlines, strict=True):
             each.model.set_weights(each.weights)
-            answers = each.model.predict(np.asarray(test.x), verbose=0).argmax(axis=1)
+            outputs = each.model.predict(np.asarray(test.x), verbose=0)
+            # AutoKeras has one output for two labels.
+            answers = outputs.argmax(axis=1) if outputs.shape[1] > 1 else outputs[:, 0] > 0.5
             accuracy = float(np.mean(answers == test.y[self.target]))
             curve = [point for point in self.curve if point[0] <= deadline]
             said = {"trials": each.trials, "validation": each.validation, "test": accuracy, "cpu": each.cpu}
@@ -205,6 +208,44 @@ def optuna(peer: Peer, _method: str, seed: int, _folder: str) -> None:
     study.optimize(score, timeout=max(0.0, peer.deadlines[-1] - time.time()))
 
 
+def autokeras(peer: Peer, _method: str, seed: int, folder: str) -> None:
+    """Search with AutoKeras until the time is up. It has models, hyperparameters and early stopping of its own."""
+    import autokeras
+    import keras
+    from keras_tuner.errors import FatalError
+
+    class Noted(keras.callbacks.Callback):
+        def on_train_batch_begin(self, *_: object, **_logs: object) -> None:
+            if peer.over:
+                raise FatalError("the time is up")
+
+        def on_train_begin(self, *_: object, **_logs: object) -> None:
+            peer.trials += 1
+
+        def on_epoch_end(self, _epoch: int, logs: dict[str, float]) -> None:
+            peer.note(self.model, logs)
+
+        def __deepcopy__(self, _memo: object) -> Any:
+            return self
+
+    def arrays(split: str) -> tuple[np.ndarray, np.ndarray]:
+        part = peer.data.splits[split]
+        return np.asarray(part.x), np.asarray(part.y[peer.target])
+
+    common = {"max_trials": MOST_TRIALS, "directory": folder, "seed": seed, "objective": "val_accuracy"}
+    x, y = arrays("train")
+    if x.ndim == 2:
+        names = [str(index) for index in range(x.shape[1])]
+        model = autokeras.StructuredDataClassifier(names, dict.fromkeys(names, "numerical"), **common)
+    else:
+        model = autokeras.ImageClassifier(**common)
+    try:
+        model.fit(x, y, validation_data=arrays("validation"), batch_size=BATCH_SIZE, callbacks=[Noted()], verbose=0)
+    except FatalError:
+        if not peer.over:
+            raise
+
+
 def scikit_learn(data: PreparedData, seed: int) -> Figures:
     """The best of four models by validation."""
     from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
@@ -253,5 +294,6 @@ def run(options: dict[str, Any], method: str, seed: int, deadlines: Sequence[flo
 
         keras.utils.set_random_seed(seed)
         peer = Peer(data, options.get("space") or default_space(data.problem), deadlines)
-        {"kerastuner": kerastuner, "optuna": optuna}[method.split()[0]](peer, method, seed, folder)
+        search = {"kerastuner": kerastuner, "optuna": optuna, "autokeras": autokeras}[method.split()[0]]
+        search(peer, method, seed, folder)
         return peer.finish()
