@@ -3,6 +3,8 @@
 import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -276,7 +278,13 @@ def test_a_log_can_be_read_from_where_none_can_be_written(tmp_path: Path) -> Non
     log = TrialLog(str(tmp_path))
     log.open(search_record())
     log.append(trial(1))
-    assert list(TrialLog(f"dir::file://{tmp_path}").trials()["uid"]) == ["0001-000001"]
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=str(tmp_path))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        served = TrialLog(f"http://127.0.0.1:{server.server_port}")
+        assert list(served.trials()["uid"]) == ["0001-000001"]
+        with pytest.raises(UserError, match="each would be told that it was first"):
+            served.append(trial(2))
+        server.shutdown()
 
 
 def test_a_store_out_of_reach_is_an_oserror(gcs_bucket: str) -> None:

@@ -64,10 +64,11 @@ def hash_values(values: pd.Series) -> np.ndarray:
     if pd.api.types.is_numeric_dtype(kind) and not pd.api.types.is_complex_dtype(kind):
         return _hash_floats(values.to_numpy(dtype=np.float64, na_value=np.nan))
     codes, uniques = pd.factorize(values.astype(object))
-    numbers = np.array([np.nan if (number := _as_number(each)) is None else number for each in uniques] + [np.nan])
-    hashes = _hash_floats(numbers)
-    for place in np.flatnonzero(np.isnan(numbers[:-1])):
-        hashes[place] = hash_bytes(str(uniques[place]).encode("utf-8", "surrogatepass"))
+    numbers = [_as_number(each) for each in uniques]
+    hashes = _hash_floats(np.array([*numbers, None], np.float64))
+    for place, (each, number) in enumerate(zip(uniques, numbers, strict=True)):
+        if number is None:
+            hashes[place] = hash_bytes(str(each).encode("utf-8", "surrogatepass"))
     return hashes[codes]  # a missing value has the code -1
 
 
