@@ -359,6 +359,7 @@ space = SearchSpace("deadly", [deadly(units=units) for units in (1, 2, 3, 4)], {
 """
 
 
+@pytest.mark.cluster
 def test_a_machine_that_kills_all_trainers_does_not_spend_the_budget(place: Workplace) -> None:
     (place.folder / "mine.py").write_text(DEADLY)
     process = place.msearch(
