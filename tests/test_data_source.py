@@ -117,17 +117,28 @@ def test_csv_separators_a_byte_order_mark_and_a_written_index(tmp_path: Path, se
         ("a;y\n1,5;u\n2.5;v", ["1,5", "2.5"]),
         ("a;y\n1,5;u\n1,2,3;v", ["1,5", "1,2,3"]),
         ('a,y\n"1,5",u\n"2,5",v', ["1,5", "2,5"]),
+        ("a;y\n1.234,56;u\n-12.345;v\n7;u", [1234.56, -12345, 7]),
+        ("a;y\n1.234;u\n2,5;v", ["1.234", "2,5"]),  # a thousand, or a point for a comma?
+        ("a;y\n1.23,5;u\n2,5;v", ["1.23,5", "2,5"]),
+        ("a;y\n1,234.56;u\n7;v", [1234.56, 7]),
+        ("a\ty\n1,234,567\tu\n;999\tv", ["1,234,567", ";999"]),
+        ("a\ty\n1,234,567\tu\n999\tv", [1234567, 999]),
+        ('a,y\n"1,234.5",u\n,v\n"12,345",v', [1234.5, np.nan, 12345]),
+        ('a,y\n"1,234",u\n999,v', [1234, 999]),
+        ('a,y\n"1,234",u\n99.5,v', ["1,234", "99.5"]),
+        ('a,y\n"1,2345",u\n"0,123",v', ["1,2345", "0,123"]),
     ],
 )
-def test_decimal_commas(tmp_path: Path, content: str, expected: list[Any]) -> None:
+def test_numbers_as_people_write_them(tmp_path: Path, content: str, expected: list[Any]) -> None:
     (tmp_path / "t.csv").write_text(content)
     read = load(DataOptions(str(tmp_path / "t.csv"), ("y",), task={"": "multilabel"})).inputs
     assert isinstance(read, pd.DataFrame)
     pd.testing.assert_series_equal(read["a"], pd.Series(expected, name="a"))
 
 
-def test_a_first_typing_error_among_decimal_commas_moves_no_row(tmp_path: Path) -> None:
-    rows = [f"{number},5;{'uv'[number % 2]}" for number in range(10)]
+@pytest.mark.parametrize("number", ["{},5", "1.{}00,25"])
+def test_a_first_typing_error_among_decimal_commas_moves_no_row(tmp_path: Path, number: str) -> None:
+    rows = [f"{number.format(each)};{'uv'[each % 2]}" for each in range(10)]
     (tmp_path / "t.csv").write_text("\n".join(["a;y", *rows]))
     (tmp_path / "grown.csv").write_text("\n".join(["a;y", *rows, "1 5;v"]))
     whole, grown = (unit_hashes(load(DataOptions(str(tmp_path / name), ("y",)))) for name in ("t.csv", "grown.csv"))

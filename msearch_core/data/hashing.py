@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from msearch_core.data import numerals
 from msearch_core.data.examples import Inputs
 from msearch_core.data.sequences import Sequences
 
@@ -163,11 +164,11 @@ def _hash_digits(value: Any) -> int:
 
 
 def _as_number(value: Any) -> float | None:
-    """The number that a value is or spells, with a decimal point or comma, or ``None``."""
+    """The number that a value is or spells, or ``None``."""
     if isinstance(value, str) and value.lower() in ("true", "false"):
         return float(value.lower() == "true")
     try:
-        number = float(value.replace(",", ".", 1) if isinstance(value, str) else value)
+        number = numerals.number(value) if isinstance(value, str) else float(value)
     except (TypeError, ValueError, OverflowError):
         return None
     return number if math.isfinite(number) else None

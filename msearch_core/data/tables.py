@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Collection, Hashable, Iterable, Sequence
-from functools import partial
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,9 +11,9 @@ import pyarrow as pa
 
 from msearch_core.data import parquet
 from msearch_core.data.audio import open_clips
-from msearch_core.data.columns import MISSING
+from msearch_core.data.csv_tables import read_csv, refuse_repeated
 from msearch_core.data.examples import Examples, Inputs, Values
-from msearch_core.data.files import Location, reading
+from msearch_core.data.files import Location
 from msearch_core.data.images import open_pictures
 from msearch_core.data.options import DataOptions
 from msearch_core.data.parquet import Columns
@@ -24,9 +21,6 @@ from msearch_core.data.sequences import joined
 from msearch_core.errors import UserError
 
 ENDINGS = (".csv", ".parquet")
-_SEPARATORS = ",;\t|"
-_DECIMAL_COMMA = r"\s*[+-]?[0-9]+(?:,[0-9]+)?(?:[eE][+-]?[0-9]+)?\s*"
-_THOUSANDS = r"\s*[+-]?[1-9][0-9]{0,2}(?:,[0-9]{3})?\s*"
 _MAX_LISTED = 20
 
 
@@ -42,10 +36,10 @@ def read(
 ) -> Examples:
     """Read a CSV or Parquet file.
 
-    A CSV file may be separated by commas, semicolons, tabs or bars; between semicolons and tabs numbers may have
-    decimal commas. Its columns without a name (a written index) are left out. A Parquet file with a column of encoded
-    images or WAV files gives images or sounds; one with columns of lists gives sequences, whose features are those
-    columns, and the others repeated at each step.
+    A CSV file may be separated by commas, semicolons, tabs or bars; numbers may have thousands set apart and, between
+    semicolons and tabs, decimal commas. Its columns without a name (a written index) are left out. A Parquet file with
+    a column of encoded images or WAV files gives images or sounds; one with columns of lists gives sequences, whose
+    features are those columns, and the others repeated at each step.
 
     Args:
         location: the file.
@@ -60,10 +54,13 @@ def read(
     Raises:
         UserError: the file is empty or malformed, a column is missing, or its values cannot be used.
     """
-    is_parquet = location.ending == ".parquet"
+    url = location.url
     keys = [options.group] if options.group else []
-    found = parquet.read(location, only, keys) if is_parquet else Columns(_read_csv(location, texts, keys))
-    return _examples(found, options, location.url, labelled, only, shape, rate)
+    if location.ending == ".parquet":
+        found = parquet.read(location, only, keys)
+    else:
+        found = Columns(plain(read_csv(location, texts, keys), url))
+    return _examples(found, options, url, labelled, only, shape, rate)
 
 
 def from_table(table: pd.DataFrame, options: DataOptions, url: str, *, labelled: bool = True) -> Examples:
@@ -91,7 +88,7 @@ def plain(table: pd.DataFrame, url: str) -> pd.DataFrame:
         UserError: it has two columns of the same name.
     """
     names = table.columns.map(str)
-    _refuse_repeated(names, url)
+    refuse_repeated(names, url)
     return table.set_axis(names, axis=1).reset_index(drop=True)
 
 
@@ -187,76 +184,6 @@ def _expect(found: Columns, name: str, option: str, url: str) -> None:
         raise UserError(f"{url!r} has no column {name!r} for --{option}{hint} {_listed(found.names)}")
     if name not in found.table and not (option == "target" and name in found.lists):
         raise UserError(f"the column {name!r} of {url!r} holds no single values; --{option} needs some")
-
-
-def _read_csv(location: Location, texts: Sequence[str], keys: Sequence[str]) -> pd.DataFrame:
-    url = location.url
-    with reading(url), location.filesystem.open(location.path, "rb") as file:
-        try:
-            header = file.readline().decode("utf-8-sig")
-            separator = max(_SEPARATORS, key=header.count)
-
-            def parse(**options: Any) -> pd.DataFrame:
-                file.seek(0)
-                table: pd.DataFrame = pd.read_csv(
-                    file, sep=separator, encoding="utf-8-sig", keep_default_na=False, **options
-                )
-                return table
-
-            titles = parse(header=None, nrows=1, dtype=str).iloc[0]
-            names = titles[titles != ""]
-            whole = partial(
-                parse,
-                dtype=dict.fromkeys([*texts, *keys], str),
-                na_values={name: [""] if name in texts else sorted(MISSING) for name in names},
-                low_memory=False,  # in chunks a long column may get several types
-            )
-            table = whole()
-            row = parse(header=None, nrows=1, dtype=str, skiprows=1).iloc[0] if len(table) else titles
-            if _ends_empty(table, row, len(titles)):
-                table = whole(index_col=False, usecols=range(len(titles)))
-        except pd.errors.EmptyDataError:
-            raise UserError(f"{url!r} is empty; give a file with a header line and rows") from None
-        except UnicodeDecodeError:
-            raise UserError(f"{url!r} is not UTF-8 text; save it as UTF-8") from None
-        except (pd.errors.ParserError, ValueError) as error:
-            raise UserError(f"{url!r} is not a CSV table: {' '.join(str(error).split())}; correct the file") from None
-    _refuse_repeated(pd.Index(names), url)  # Pandas has renamed them
-    table = plain(table.loc[:, ~table.columns.astype(str).str.match(r"Unnamed: \d+$")], url)
-    commas = [name for name in table.columns.difference([*texts, *keys]) if _has_decimal_commas(table[name], separator)]
-    return table.assign(**{name: pd.to_numeric(table[name].str.replace(",", ".")) for name in commas})
-
-
-def _ends_empty(table: pd.DataFrame, row: pd.Series, width: int) -> bool:
-    """Whether rows end in separators that the header lacks, so that Pandas took the first column for names of rows.
-
-    R writes such names, and the header without one; its rows end in a value, be it NA.
-
-    Args:
-        table: as Pandas read it.
-        row: the first one, as texts.
-        width: of the header.
-    """
-    more = len(row) - width
-    return more > 0 and bool((row.iloc[-more:] == "").all() and table.iloc[:, -more:].isna().all(axis=None))
-
-
-def _has_decimal_commas(values: pd.Series, separator: str) -> bool:
-    """Whether a column of texts holds numbers as most of Europe writes them."""
-    if separator not in ";\t" or pd.api.types.infer_dtype(values, skipna=True) != "string":
-        return False
-    present = values.dropna()
-    if present.empty or not re.fullmatch(_DECIMAL_COMMA, present.iloc[0]):  # spares a look at the rest
-        return False
-    # Semicolons are there because the comma is taken; between tabs 1,234 may be a thousand as well.
-    unclear = separator != ";" and present.str.fullmatch(_THOUSANDS).all()
-    return bool(present.str.fullmatch(_DECIMAL_COMMA).all() and present.str.contains(",").any() and not unclear)
-
-
-def _refuse_repeated(names: pd.Index, url: str) -> None:
-    repeated = names[names.duplicated()]
-    if len(repeated):
-        raise UserError(f"{url!r} has the column {repeated[0]!r} more than once; rename one of each")
 
 
 def _listed(names: Sequence[str]) -> str:
