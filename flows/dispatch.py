@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 from typing import Protocol
 
-MAX_DEATHS = 3
-"""A search fails when as many trainers in a row die without finishing a trial in between, for each of its trainers."""
+from msearch_core.trial_log import MAX_ATTEMPTS
+
+MAX_DEATHS = 2 * MAX_ATTEMPTS
+"""A search fails when more trainers in a row die without finishing a trial in between, for each of its trainers: a lone
+one may meet two trials in a row that no trainer survives."""
 
 
 class TrainersFailedError(Exception):

@@ -42,6 +42,7 @@ from flows.reporting import publish_report
 from flows.trainer import search_tags
 from msearch_core.algorithms.history import COLUMNS, Outcome, as_recorded, best, outcomes
 from msearch_core.config import SearchConfig
+from msearch_core.data.preprocessing import left_out
 from msearch_core.errors import UserError
 from msearch_core.proposal import described
 from msearch_core.session import Session, join
@@ -125,6 +126,8 @@ def search(config: SearchConfig) -> State[Any]:
             *(session.log.url, session.run.run, session.run.data["data"]),
             *(session.run.trials, trainers.count, session.log.url),
         )
+        if unused := left_out(session.problem.preprocessing):
+            logger.warning("left out of the data: %s", unused)
         try:
             board = watch(session, trainers, finisher, stopping, logger)
         except TrainersFailedError as error:

@@ -66,9 +66,8 @@ def _balanced_accuracy(y: np.ndarray, outputs: np.ndarray, weight: np.ndarray | 
 
 
 def _auc(y: np.ndarray, outputs: np.ndarray, weight: np.ndarray | None) -> float:
-    if outputs.shape[1] == 2:
-        return _area(y == 1, outputs[:, 1], weight)
-    return _mean_area(y[:, np.newaxis] == np.arange(outputs.shape[1]), outputs, weight)
+    classes = np.arange(1 if outputs.shape[1] == 2 else 0, outputs.shape[1])
+    return _area(y[:, np.newaxis] == classes, outputs[:, classes], weight)
 
 
 def _f1(y: np.ndarray, outputs: np.ndarray, weight: np.ndarray | None) -> float:
@@ -88,20 +87,17 @@ def _f1_of(y: np.ndarray, guesses: np.ndarray, average: str, weight: np.ndarray 
 
 
 def _area(is_true: np.ndarray, scores: np.ndarray, weight: np.ndarray | None) -> float:
-    """The area under the ROC curve; that of chance where there is only one class to be seen."""
+    """The area under the ROC curve, as the mean over those columns in which both values occur; else that of chance."""
     from sklearn.metrics import roc_auc_score
 
-    seen = is_true if weight is None else is_true[weight > 0]
-    if not len(seen) or seen.all() or not seen.any():
+    if weight is not None:
+        counts = weight > 0
+        is_true, scores, weight = is_true[counts], scores[counts], weight[counts]
+    known = is_true.any(axis=0) & ~is_true.all(axis=0)
+    if not known.any():
         return 0.5
-    return float(roc_auc_score(is_true, scores, sample_weight=weight))
-
-
-def _mean_area(is_true: np.ndarray, scores: np.ndarray, weight: np.ndarray | None) -> float:
-    """The mean over those columns in which both values occur."""
-    seen = is_true.astype(bool)
-    known = [column for column in range(seen.shape[1]) if seen[:, column].any() and not seen[:, column].all()]
-    return float(np.mean([_area(seen[:, each], scores[:, each], weight) for each in known])) if known else 0.5
+    # Column by column it takes twice as long.
+    return float(roc_auc_score(is_true[:, known], scores[:, known], average="macro", sample_weight=weight))
 
 
 def _labels_f1(average: str) -> Function:
@@ -109,7 +105,7 @@ def _labels_f1(average: str) -> Function:
 
 
 def _labels_auc(y: np.ndarray, outputs: np.ndarray, weight: np.ndarray | None) -> float:
-    return _mean_area(y > 0.5, outputs, weight)
+    return _area(y > 0.5, outputs, weight)
 
 
 def _labels_accuracy(y: np.ndarray, outputs: np.ndarray, weight: np.ndarray | None) -> float:

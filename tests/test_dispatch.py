@@ -20,7 +20,7 @@ def test_too_many_deaths_without_a_row_are_one_line() -> None:
     deaths.count(5, "killed")
     for _ in range(2 * MAX_DEATHS - 1):
         deaths.count(5, "killed")
-    with pytest.raises(TrainersFailedError, match="7 trainers died without finishing a trial; the last one: no memory"):
+    with pytest.raises(TrainersFailedError, match=r"13 trainers died without .* the last one: no memory"):
         deaths.count(5, "no memory")
 
 

@@ -90,6 +90,15 @@ def test_weights_count_examples_as_often_as_they_say() -> None:
     assert weighted == pytest.approx(repeated)
 
 
+def test_a_class_whose_examples_all_weigh_nothing_is_one_that_is_missing() -> None:
+    y, outputs = drawn(1, 30, 3)
+    weight = np.where(y["y"] == 2, 0, 1).astype(np.float32)
+    seen = weight > 0
+    asked = problem(classes())
+    weighted = evaluate(asked, y, outputs, weight)
+    assert weighted["auc"] == pytest.approx(evaluate(asked, {"y": y["y"][seen]}, {"y": outputs["y"][seen]})["auc"])
+
+
 def test_a_class_that_is_missing_is_passed_over_by_the_area_under_the_curve() -> None:
     auc = find_objective(problem(classes()), "auc")
     y = {"y": np.array([0, 1, 0, 1], np.int32)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any
@@ -38,7 +39,7 @@ class FlatWeights:
     def scatter(self) -> None:
         """Give the weights to the variables."""
         for variable, value in zip(self._variables, split(self.vector.value.numpy(), self._variables), strict=True):
-            variable.value.assign(value)  # past Keras' own checks, which take as long again
+            variable.value.assign(value, read_value=False)  # past Keras' own checks, which take as long again
 
     def tensors(self, vector: Any) -> list[tuple[Any, Any]]:
         """Each variable with its part of a vector, in its shape; ``vector`` is a tensor like the attribute."""
@@ -63,4 +64,4 @@ def split(vector: np.ndarray, variables: Sequence[Any]) -> list[np.ndarray]:
 
 def sizes(variables: Sequence[Any]) -> list[int]:
     """How many numbers each of the weights has."""
-    return [int(np.prod(variable.shape)) for variable in variables]
+    return [math.prod(variable.shape) for variable in variables]
