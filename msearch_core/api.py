@@ -49,6 +49,11 @@ class SearchResult:
         frame = self.trials
         return frame[frame["uid"] == self.winner.uid].iloc[0]
 
+    @property
+    def model(self) -> str:
+        """The folder of the winner's finished model, which may be another than the one in use."""
+        return f"{self.log.url}/{model_folder(self.winner.uid)}"
+
     def compare(self, uids: Sequence[str] = (), top: int = 3) -> pd.DataFrame:
         """Trials side by side, one row each; the best if none are named. See ``report.compare.compare``."""
         from msearch_core.report.compare import compare
@@ -113,7 +118,7 @@ class SearchResult:
 
     def predict(self, data: str) -> pd.DataFrame:
         """Predict from raw input with the winner; see ``predict``."""
-        return predict(self.log.url, data)
+        return predict(self.model, data)
 
     def export(self, out: str | Path = "export", formats: Sequence[str] = ("keras",), uid: str | None = None) -> Export:
         """Take the winner, or any trial, away: a folder that needs no msearch. See ``msearch_core.export.export``."""
@@ -168,7 +173,8 @@ def predict(model: str, data: str, tell: Callable[[str], None] | None = None) ->
     """Predict from raw input with a search's winner.
 
     Args:
-        model: the folder of a finished model, or a trial log, whose newest winner is used.
+        model: the folder of a finished model, or a trial log: the model in use, where one was promoted, else the newest
+            winner.
         data: as for ``search``, labels are not needed; also a single image or WAV file, or ``-`` for standard input.
         tell: is called with a line for each column with unknown categories or unusual gaps; a warning if not given.
 

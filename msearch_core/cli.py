@@ -169,16 +169,15 @@ def _while(launched: Any) -> Iterator[bool]:
 
 
 def _show_winner(log: Any, run: str) -> None:
-    import pyarrow as pa
+    import pyarrow.compute as pc
 
     from msearch_core.progress import short, show_winner
-    from msearch_core.trial import SCHEMA, from_table
+    from msearch_core.trial import from_table
 
     winner = next((each for each in reversed(log.winners()) if each.run == run), None)
     if winner is None:
         raise UserError(f"no trial has a score; see: msearch trials {short(log.url)}")
-    frame = log.trials()
-    (row,) = from_table(pa.Table.from_pandas(frame[frame["uid"] == winner.uid], SCHEMA, preserve_index=False))
+    (row,) = from_table(log.table().filter(pc.field("uid") == winner.uid))
     show_winner(log, row, winner, console)
 
 
@@ -266,7 +265,9 @@ def report(
 
 @app.command()
 def predict(
-    model: Annotated[str, typer.Argument(help="A trial log, whose newest winner is used, or a folder with a model.")],
+    model: Annotated[
+        str, typer.Argument(help="A trial log: its model in use, else its newest winner. Or a folder with a model.")
+    ],
     data: Annotated[
         str,
         typer.Argument(

@@ -140,6 +140,13 @@ def test_the_cache_is_used_and_its_key_is_all_that_matters(tmp_path: Path) -> No
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
+def test_a_cache_behind_a_link_holds_what_one_without_it_does(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "cache").symlink_to(tmp_path / "disk", target_is_directory=True)
+    plain = prepare_cached("digits", seed=0, cache=tmp_path / "plain")
+    assert_equal(open_prepared(prepare_cached("digits", seed=0, cache=tmp_path / "cache")), open_prepared(plain))
+
+
 def open_what_is_cached(cache: Path, start: threading.Barrier) -> None:
     start.wait()
     prepared = open_prepared(prepare_cached("digits", seed=0, cache=cache))

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from msearch_core import production
-from msearch_core.api import find_model
+from msearch_core.api import SearchResult, find_model
 from msearch_core.errors import UserError
 from msearch_core.trial import Trial
 from msearch_core.trial_log import TrialLog, WinnerRecord
@@ -50,6 +50,12 @@ def test_the_newest_winner_goes_into_use(log: TrialLog) -> None:
     with pytest.raises(UserError, match="no winner 0009-000001"):
         production.promote(log, "0009-000001")
     assert Checker(log.store).report().is_sound
+
+
+def test_a_search_predicts_with_its_own_winner_whatever_is_in_use(log: TrialLog) -> None:
+    production.promote(log, "0003-000001")
+    result = SearchResult(log, run_record(), log.winners()[0])
+    assert result.model == f"{log.url}/models/0001-000001"
 
 
 def test_rolling_back_goes_back_and_back(log: TrialLog) -> None:

@@ -47,7 +47,8 @@ def save(prepared: PreparedData, folder: Path) -> None:
     """  # noqa: D205
     folder.mkdir(parents=True, exist_ok=True)
     for name, split in prepared.splits.items():
-        if getattr(split.x, "filename", None) != inputs_file(folder, name):
+        # NumPy resolves the name of the file that it maps, and to write that one would empty what is to be written.
+        if getattr(split.x, "filename", None) != inputs_file(folder, name).resolve():
             np.save(inputs_file(folder, name), split.x, allow_pickle=False)
         for number, target in enumerate(prepared.problem.targets):
             np.save(folder / f"{name}_y{number}.npy", split.y[target.name], allow_pickle=False)

@@ -47,6 +47,11 @@ class Target:
         """The width of the head: one logit a label, or one number."""
         return len(self.labels) or 1
 
+    def true_steps(self, y: np.ndarray) -> np.ndarray:
+        """Of a target for each step, which steps come before the example's end: ``bool (examples, time)``."""
+        true: np.ndarray = y != PADDED_CLASS if self.task == "classification" else ~np.isnan(y)
+        return true
+
 
 @dataclass(frozen=True)
 class Problem:
