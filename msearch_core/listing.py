@@ -96,14 +96,14 @@ def where(frame: pd.DataFrame, conditions: Sequence[str]) -> pd.DataFrame:
             raise UserError(f"there is no column {name!r}; expected one of {', '.join(frame.columns)}")
         column = frame[name]
         if sign == "~":
-            frame = frame[column.map(printable).str.contains(text, regex=False)]
+            frame = frame[column.map(printable).astype(str).str.contains(text, regex=False)]
         elif pd.api.types.is_numeric_dtype(column):
             try:
                 frame = frame[_COMPARE[sign](column, float(text))]
             except ValueError:
                 raise UserError(f"--where {condition!r}: the column {name!r} holds numbers, not {text!r}") from None
         else:
-            frame = frame[_COMPARE[sign](column.map(printable), text)]
+            frame = frame[_COMPARE[sign](column.map(printable).astype(str), text)]
     return frame
 
 

@@ -14,7 +14,7 @@ from scipy.stats import wilcoxon
 
 import search_spaces
 from msearch_core.algorithms import ALGORITHMS, algorithm, check_options, coordinate_descent, default_options
-from msearch_core.algorithms.history import Outcome, best, pareto_front, ranked_by_front
+from msearch_core.algorithms.history import Outcome, best, ranked_by_front
 from msearch_core.algorithms.mutation import neighbours
 from msearch_core.errors import UserError
 from msearch_core.space import IMAGE, SEQUENCE, Proposal, SearchSpace
@@ -178,6 +178,9 @@ class TestOptions:
             ("tpe", {"bandwidth": "wide"}, "bandwidth must be a number such as 0.15, not 'wide'"),
             ("tpe", {"bandwidth": True}, "must be a number"),
             ("tpe", {"bandwidth": float("nan")}, "must be a number"),
+            ("tpe", {"bandwidth": 0}, "bandwidth must be more than 0, not 0"),
+            ("tpe", {"prior": 0.0}, "prior must be more than 0, not 0.0"),
+            ("harmonica", {"growth": 1}, "growth must be more than 1, not 1"),
         ],
     )
     def test_what_is_wrong_is_said(self, name: str, options: dict[str, object], message: str) -> None:
@@ -185,6 +188,15 @@ class TestOptions:
             check_options(name, options)
         assert message in str(error.value)
         assert "\n" not in str(error.value)
+
+    @pytest.mark.parametrize("name", ALGORITHMS)
+    def test_the_least_that_an_option_may_be_can_be_worked_with(self, name: str) -> None:
+        for option, default in default_options(name).items():
+            least = 0.0 if option.endswith(("_probability", "_share")) else 1 if isinstance(default, int) else 1e-3
+            options = {option: 1.001 if option == "growth" else least}
+            check_options(name, options)
+            history, rng = history_of(SPACES["vectors"], 50), np.random.default_rng(0)
+            algorithm(name, options)(history, [], SPACES["vectors"], rng)
 
     def test_an_option_has_its_effect(self) -> None:
         history = history_of(SPACES["vectors"], 30)
@@ -304,14 +316,6 @@ points = st.lists(st.tuples(st.none() | st.integers(0, 8).map(float), st.none() 
 
 
 class TestTradeOff:
-    @given(points)
-    def test_the_front_is_what_nothing_beats(self, drawn: list[tuple[float | None, int | None]]) -> None:
-        history = trade_offs(drawn)
-        front = pareto_front(history, "parameters")
-        measured = [(o.score, -o.parameters) for o in history if o.score is not None and o.parameters is not None]
-        unbeaten = {a for a in measured if not any(b != a and b[0] >= a[0] and b[1] >= a[1] for b in measured)}
-        assert [(o.score, -(o.parameters or 0)) for o in front] == sorted(unbeaten, key=lambda each: -each[1])
-
     @given(points)
     def test_ranks_go_front_by_front(self, drawn: list[tuple[float | None, int | None]]) -> None:
         history = trade_offs(drawn)

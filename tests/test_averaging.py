@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from msearch_core.algorithms.history import Outcome
 from msearch_core.algorithms.inheritance import AVERAGED, with_sources
+from msearch_core.errors import UserError
 from msearch_core.proposal import Proposal
 from msearch_core.training.artefacts import Artefacts
 from msearch_core.training.averaging import Source, average
@@ -183,6 +184,20 @@ class TestFetching:
         first, second = load_parents(artefacts, proposal, parents, tmp_path)
         assert first.architecture == ("a", "c")
         assert (first.share, second.share) == pytest.approx((1 / 3.5, 2 / 3.5))
+
+    @pytest.mark.parametrize("uid", ["../evil", "/evil", "0001-000001/../../evil"])
+    def test_no_log_makes_it_write_elsewhere(self, tmp_path: Path, uid: str) -> None:
+        (tmp_path / "log/weights").mkdir(parents=True)
+        for name in ("evil", "outputs"):
+            (tmp_path / f"log/weights/{name}").write_bytes(b"tensors")
+        artefacts = Artefacts(TrialLog(str(tmp_path / "log")).store)
+        evil = dataclasses.replace(HISTORY[0], uid=uid, weights="weights/evil", predictions="weights/outputs")
+        (tmp_path / "scratch").mkdir()
+        with pytest.raises(UserError, match="is no trial uid"):
+            artefacts.load_members(evil, {uid: evil}, tmp_path / "scratch")
+        with pytest.raises(UserError, match="is no trial uid"):
+            artefacts.load_outputs({uid: evil}, tmp_path / "scratch")
+        assert not (tmp_path / "evil.safetensors").exists()
 
     def test_the_longest_line_counts(self) -> None:
         longer = [dataclasses.replace(HISTORY[0], cumulative_steps=steps) for steps in (500, 1500, 1000)]

@@ -180,6 +180,8 @@ def test_a_model_that_is_none_is_named(tmp_path: Path) -> None:
         (["status == failed"], ["4"]),
         (["architecture ~ dense", "parameters < 3"], ["2", "1"]),
         (["uid != 0001-000002", "status = completed"], ["3", "1"]),
+        (["status == stopped", "objective ~ 0.9"], []),
+        (["status == stopped", "started_at >= 2026"], []),
     ],
 )
 def test_conditions_choose_trials(log: str, conditions: list[str], slots: list[str]) -> None:

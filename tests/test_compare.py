@@ -21,7 +21,7 @@ from msearch_core.report.differences import architecture_difference, hyperparame
 from msearch_core.report.groups import groups
 from msearch_core.report.plots.pareto import front
 from msearch_core.report.printing import as_csv, as_json
-from msearch_core.report.scores import best_first, best_so_far, in_order, mean_interval
+from msearch_core.report.scores import best_first, best_so_far, in_order, mean_interval, normal_interval
 from msearch_core.report.thinning import thin
 from msearch_core.trial import Trial, to_table
 from tests.test_log_contract import trial
@@ -80,6 +80,10 @@ class TestCompare:
         (only,) = compare(frame_of(row(1, 0.995, objective_se=0.01))).to_dict("records")
         assert only["high"] == 1.0
         assert only["low"] == pytest.approx(0.9754, abs=1e-4)
+
+    @pytest.mark.parametrize("name", ["f1_micro", "auc", "exact_match", "weather/accuracy"])
+    def test_so_does_one_of_any_share(self, name: str) -> None:
+        assert normal_interval(0.995, 0.01, name)[1] == 1.0
 
     def test_differences_are_to_the_first(self, family: pd.DataFrame) -> None:
         first, second = compare(family, ["0001-000001", "0001-000003"]).to_dict("records")
@@ -249,6 +253,11 @@ class TestScores:
         frame = frame_of(row(1, 0.5), row(2, 0.9, status="diverged"), row(3, None, status="failed"), row(4, 0.6))
         assert best_so_far(frame).tolist() == [0.5, 0.5, 0.5, 0.6]
         assert best_first(frame)["uid"].str[-1].tolist() == ["4", "1"]
+
+    def test_of_several_targets_the_joint_loss_breaks_ties(self) -> None:
+        losses = ((1, 0.3), (2, 0.1), (3, 0.2))
+        frame = frame_of(*(row(slot, 0.5, metrics={"a/log_loss": 1.0, "loss": loss}) for slot, loss in losses))
+        assert best_first(frame)["uid"].str[-1].tolist() == ["2", "3", "1"]
 
     def test_thinning_keeps_records_and_the_best(self) -> None:
         rng = np.random.default_rng(0)

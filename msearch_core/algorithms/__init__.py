@@ -39,6 +39,8 @@ ALGORITHMS: Mapping[str, Algorithm] = {
     "tpe": tpe.propose,
 }
 DEFAULT = "coordinate_descent"
+_MORE_THAN = {"growth": 1}
+"""Options that are no shares, and must be more than something other than nothing."""
 
 
 def default_options(name: str) -> dict[str, int | float]:
@@ -64,9 +66,13 @@ def check_options(name: str, options: Mapping[str, Any]) -> None:
         if isinstance(value, bool) or not isinstance(value, int if whole else int | float) or not math.isfinite(value):
             kind = "a whole number" if whole else "a number"
             raise UserError(f"--algorithm-options: {option} must be {kind} such as {known[option]}, not {value!r}")
-        share = option.endswith(("_probability", "_share"))
-        if value < (1 if whole else 0) or (share and value > 1):
-            bounds = "between 0 and 1" if share else "at least 1" if whole else "at least 0"
+        if option.endswith(("_probability", "_share")):
+            fits, bounds = 0 <= value <= 1, "between 0 and 1"
+        elif whole:
+            fits, bounds = value >= 1, "at least 1"
+        else:
+            fits, bounds = value > _MORE_THAN.get(option, 0), f"more than {_MORE_THAN.get(option, 0)}"
+        if not fits:
             raise UserError(f"--algorithm-options: {option} must be {bounds}, not {value}")
 
 

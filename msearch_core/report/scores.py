@@ -11,13 +11,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from msearch_core.algorithms.history import LOSSES
+
 CONFIDENCE = 0.95
-_LOSS = r'"(?:log_loss|rmse)":([^,}]+)'
+_LOSS = rf'"(?:{"|".join(LOSSES)})":([^,}}]+)'
 """Finds the loss among a row's metrics, which are canonical JSON; to decode them takes a hundred times as long."""
 _BOUNDS = {
-    **dict.fromkeys(("accuracy", "balanced_accuracy", "f1_macro"), (0.0, 1.0)),
+    **dict.fromkeys(("accuracy", "balanced_accuracy", "auc", "f1", "f1_macro", "f1_micro", "exact_match"), (0.0, 1.0)),
     **dict.fromkeys(("log_loss", "rmse", "mae"), (0.0, math.inf)),
-    "r2": (-math.inf, 1.0),
+    **dict.fromkeys(("r2", "mean_score"), (-math.inf, 1.0)),
 }
 SCORED = ("completed", "stopped")
 """The statuses whose objective may be compared."""
@@ -88,7 +90,7 @@ def mean_interval(values: np.ndarray, name: str = "") -> tuple[float, float]:
 
 
 def _possible(low: float, high: float, name: str) -> tuple[float, float]:
-    least, most = _BOUNDS.get(name, (-math.inf, math.inf))
+    least, most = _BOUNDS.get(name.rpartition("/")[2], (-math.inf, math.inf))  # of several targets <target>/<name>
     clipped = np.clip([low, high], least, most)
     return float(clipped[0]), float(clipped[1])
 

@@ -8,10 +8,17 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from msearch_core.algorithms.history import Outcome
+from msearch_core.errors import UserError
 from msearch_core.training import spec
 from msearch_core.training.spec import Member
 from msearch_core.trial_log import Claim
-from msearch_core.trial_log.layout import artefact_file, checkpoint_file, checkpoint_folder, checkpoint_number
+from msearch_core.trial_log.layout import (
+    artefact_file,
+    checkpoint_file,
+    checkpoint_folder,
+    checkpoint_number,
+    parse_uid,
+)
 from msearch_core.trial_log.store import Store
 
 
@@ -89,11 +96,12 @@ class Artefacts:
 
         Raises:
             FileNotFoundError: a member's weights are gone.
+            UserError: a uid is none; the log may be anybody's.
         """
         shares = trial.members or {trial.uid: 1.0}
         members = []
         for uid, share in shares.items():
-            path = folder / f"{uid}.safetensors"
+            path = _local(folder, uid)
             path.write_bytes(self._store.read(str(history[uid].weights)))
             architecture = history[uid].architecture
             members.append(Member(weights=str(path), architecture=architecture, share=share, adds=trial.adds))
@@ -111,7 +119,7 @@ class Artefacts:
         for uid, each in candidates.items():
             if each.weights not in present:
                 left_out.append(f"{uid} was left out: its weights are gone")
-            elif path := self.load(str(each.predictions), folder / f"{uid}.safetensors"):
+            elif path := self.load(str(each.predictions), _local(folder, uid)):
                 found[uid] = path
             else:
                 left_out.append(f"{uid} was left out: its outputs are gone")
@@ -124,3 +132,11 @@ class Artefacts:
         except FileNotFoundError:
             return None
         return str(path)
+
+
+def _local(folder: Path, uid: str) -> Path:
+    try:
+        parse_uid(uid)  # what is none could lead out of the folder
+    except ValueError as error:
+        raise UserError(f"the log is damaged: {error}; see: msearch check") from None
+    return folder / f"{uid}.safetensors"
