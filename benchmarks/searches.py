@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from msearch_core.algorithms.history import Outcome, outcomes
 from msearch_core.config import make_config
@@ -28,7 +27,6 @@ from msearch_core.training.asking import NO_RESULT, ask_child
 from msearch_core.training.client import TrainingHost
 from msearch_core.training.spec import WinnerResult, WinnerSpec
 from msearch_core.training.trainer import Trainer
-from msearch_core.trial import SCHEMA
 
 
 @dataclass(frozen=True)
@@ -124,7 +122,7 @@ class Searches:
 
     def test(self, session: Session, uid: str) -> WinnerResult:
         """Score a trial on validation and test split: a search would not, but a benchmark may."""
-        history = {each.uid: each for each in outcomes(_rows(session), session.run.run)}
+        history = {each.uid: each for each in outcomes(session.log.table(), session.run.run)}
         with tempfile.TemporaryDirectory(prefix="msearch-tested-") as name:
             output = Path(name)
             asked = WinnerSpec(
@@ -150,7 +148,7 @@ def searches(folder: Path, results: Path) -> Iterator[Searches]:
 
 def history_of(session: Session) -> list[Outcome]:
     """The search's trials as an algorithm sees them."""
-    return outcomes(_rows(session), session.run.run)
+    return outcomes(session.log.table(), session.run.run)
 
 
 def in_order(session: Session) -> pd.DataFrame:
@@ -194,7 +192,3 @@ def median_interval(values: Sequence[float], draws: int = 10_000) -> tuple[float
 def mean_error(values: Sequence[float]) -> tuple[float, float]:
     """A mean and its standard error over seeds."""
     return statistics.mean(values), statistics.stdev(values) / len(values) ** 0.5 if len(values) > 1 else float("nan")
-
-
-def _rows(session: Session) -> pa.Table:
-    return pa.Table.from_pandas(session.log.trials(), SCHEMA, preserve_index=False)

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from msearch_core.data.problem import PADDED_CLASS, Problem, Split, Target
+from msearch_core.data.problem import Problem, Split, Target
 from msearch_core.metrics import LIKELY
 
 MOST_CLASSES = 60
@@ -36,7 +36,7 @@ def answers(problem: Problem, split: Split, outputs: Mapping[str, np.ndarray]) -
 
 def _of_target(target: Target, y: np.ndarray, outputs: np.ndarray) -> Answers:
     if target.per_step:
-        true = y != PADDED_CLASS if target.task == "classification" else ~np.isnan(y)
+        true = target.true_steps(y)
         y, outputs = y[true], outputs[true]
     made = {"task": target.task, "examples": len(y)}
     if target.task == "classification":

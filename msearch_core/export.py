@@ -8,11 +8,8 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import pyarrow as pa
-
-from msearch_core.algorithms.history import Outcome, outcomes
+from msearch_core.algorithms.history import outcomes
 from msearch_core.data.options import data_options
 from msearch_core.errors import UserError
 from msearch_core.exporting.about import about
@@ -29,7 +26,6 @@ from msearch_core.training.artefacts import Artefacts
 from msearch_core.training.asking import NO_RESULT, ask_child
 from msearch_core.training.client import TrainingHost
 from msearch_core.training.spec import ExportResult, ExportSpec
-from msearch_core.trial import SCHEMA
 from msearch_core.trial_log import SearchRecord, TrialLog
 from msearch_core.trial_log.layout import parse_uid
 
@@ -96,7 +92,7 @@ def export(
         with contextlib.nullcontext(host) if host else TrainingHost(scratch / "host.log") as used:
             data_folder, data, same = data_of(log, search, run)
             known = about(data.problem)
-            result = _convert(log, search, frame, model, data_folder, formats, used, scratch, bundle)
+            result = _convert(log, search, model, data_folder, formats, used, scratch, bundle)
         own = dict(result.own_layers.values()) if "keras" in formats else {}
         source = data_options(run.data)
         row = write_parts(source, data, "validation", search.split_seed, run.moved, known, scratch / "inputs")
@@ -132,7 +128,6 @@ def _check_formats(formats: Sequence[str]) -> None:
 def _convert(
     log: TrialLog,
     search: SearchRecord,
-    frame: Any,
     uid: str,
     data: Path,
     formats: Sequence[str],
@@ -140,7 +135,7 @@ def _convert(
     scratch: Path,
     bundle: Path,
 ) -> ExportResult:
-    history = _history(frame, uid)
+    history = {each.uid: each for each in outcomes(log.table(), parse_uid(uid).run)}
     try:
         members = Artefacts(log.store).load_members(history[uid], history, scratch)
     except (FileNotFoundError, KeyError):
@@ -158,8 +153,3 @@ def _convert(
     if result.status != "completed":
         raise UserError(f"{uid} could not be exported: {result.error}; try another --format")
     return result
-
-
-def _history(frame: Any, uid: str) -> dict[str, Outcome]:
-    table = pa.Table.from_pandas(frame, SCHEMA, preserve_index=False)
-    return {each.uid: each for each in outcomes(table, parse_uid(uid).run)}

@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from msearch_core.data.problem import PADDED_CLASS, Target, Task
+from msearch_core.data.problem import Target, Task
 
 Direction = Literal["max", "min"]
 Function: TypeAlias = Callable[[np.ndarray, np.ndarray, np.ndarray | None], float]
@@ -43,7 +43,7 @@ class Metric:
         """The score; of the true steps only, where each step has a target."""
         if not target.per_step:
             return self.function(y, outputs, weight)
-        true = y != PADDED_CLASS if target.task == "classification" else ~np.isnan(y)
+        true = target.true_steps(y)
         spread = None if weight is None else np.repeat(weight, true.sum(axis=1))
         return self.function(y[true], outputs[true], spread)
 

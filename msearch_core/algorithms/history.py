@@ -163,24 +163,6 @@ def best(history: Iterable[Outcome], count: int) -> list[Outcome]:
     return heapq.nlargest(count, scored, key=lambda outcome: (outcome.score, outcome.tie_break))
 
 
-def pareto_front(history: Iterable[Outcome], cost: Cost) -> list[Outcome]:
-    """The trials that no other one beats in both score and cost, cheapest first; of equals, the earlier one.
-
-    The best score of all is the last of them: it stays the search's winner, and the front shows what a smaller or
-    faster model would give up.
-
-    Args:
-        history: trials without a score or without the cost are passed over.
-        cost: what counts beside the score; less is better.
-    """
-    measured = [each for each in history if each.score is not None and getattr(each, cost) is not None]
-    front: list[Outcome] = []
-    for outcome in sorted(measured, key=lambda each: (getattr(each, cost), -(each.score or 0.0), -each.tie_break)):
-        if not front or (outcome.score or 0.0) > (front[-1].score or 0.0):
-            front.append(outcome)
-    return front
-
-
 def ranked_by_front(history: Sequence[Outcome], cost: Cost) -> list[Outcome]:
     """The same trials, scored by what they contribute to the trade-off between score and cost.
 

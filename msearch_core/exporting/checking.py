@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -118,18 +117,10 @@ def check_score(
         raise UserError(f"its {objective.name} is {score:.6g} and was {wanted:.6g} in the search; nothing was exported")
     for target in problem.targets:
         off = np.abs(said[target.name].astype(np.float64) - expected[target.name])
-        mean = float(np.mean(off[_own_steps(target, split)]))
+        mean = float(np.mean(off[target.true_steps(split.y[target.name])] if target.per_step else off))
         if not mean <= TOLERANCE * target.scale:
             raise UserError(f"it answers {target.name!r} otherwise, by {mean:.2g} on the average; nothing was exported")
     return score
-
-
-def _own_steps(target: Target, split: Split) -> Any:
-    """Where there is something to be said: everywhere, but for what comes after an example's end."""
-    if not target.per_step:
-        return slice(None)
-    known = split.y[target.name]
-    return known >= 0 if target.task == "classification" else ~np.isnan(known)
 
 
 def _labels_agree(target: Target, prefix: str, said: Mapping[str, np.ndarray]) -> bool:

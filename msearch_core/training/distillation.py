@@ -19,7 +19,7 @@ from msearch_core.space import SearchSpace
 from msearch_core.training import checkpoints
 from msearch_core.training.ensemble import load_members
 from msearch_core.training.loop import make_predict
-from msearch_core.training.losses import Loss, make_loss
+from msearch_core.training.losses import Loss, make_loss, mean_loss
 from msearch_core.training.spec import Teacher
 
 TEACHER = "teacher of "
@@ -80,14 +80,17 @@ def make_distillation_loss(
     """
     labels = make_loss(problem, label_smoothing)
     total = sum(target.weight for target in problem.targets)
-    terms = [(target, target.weight / total, _distance(target, method, temperature)) for target in problem.targets]
+    terms = [
+        (target.name, target, target.weight / total, _distance(target, method, temperature))
+        for target in problem.targets
+    ]
 
     def loss(y: Mapping[str, Any], outputs: Mapping[str, Any], weight: Any) -> Any:
         by_labels = labels(y, outputs, weight)
         by_teacher = tf.add_n(
             [
-                part * _mean(target, distance(y[f"{TEACHER}{target.name}"], outputs[target.name]), y, weight)
-                for target, part, distance in terms
+                part * mean_loss(target, distance(y[f"{TEACHER}{name}"], outputs[name]), y[name], weight)
+                for name, target, part, distance in terms
             ]
         )
         if method == "balanced":
@@ -96,18 +99,6 @@ def make_distillation_loss(
         return (1 - share) * by_labels + share * by_teacher
 
     return loss
-
-
-def _mean(target: Target, distances: Any, y: Mapping[str, Any], weight: Any) -> Any:
-    """Over examples, or over all true time steps, each by its example's weight."""
-    if weight is not None:
-        distances *= tf.expand_dims(weight, 1) if target.per_step else weight
-    if not target.per_step:
-        return tf.reduce_mean(distances)
-    known = y[target.name]
-    true = known >= 0 if target.task == "classification" else tf.logical_not(tf.math.is_nan(known))
-    counted = tf.reduce_sum(tf.cast(true, distances.dtype))
-    return tf.reduce_sum(tf.where(true, distances, 0.0)) / tf.maximum(counted, 1.0)
 
 
 def _distance(target: Target, method: Method, temperature: float) -> Callable[[Any, Any], Any]:

@@ -16,7 +16,6 @@ from msearch_core.training.artefacts import Artefacts
 from msearch_core.training.asking import NO_RESULT, ask_child
 from msearch_core.training.client import TrainingHost
 from msearch_core.training.spec import WinnerResult, WinnerSpec
-from msearch_core.trial import SCHEMA
 from msearch_core.trial_log import TrialLog, WinnerRecord
 from msearch_core.trial_log.layout import model_folder
 from msearch_core.trial_log.patience import PatientStore
@@ -24,8 +23,7 @@ from msearch_core.trial_log.patience import PatientStore
 
 def last_winner(session: Session) -> WinnerRecord | None:
     """The winner on record for the run as it stands, or ``None`` if the run has gone on since, or has none."""
-    frame = session.log.trials()
-    done = int((frame["run"] == session.run.run).sum())
+    done = _count(session.log.table(), session.run.run)
     for winner in reversed(session.log.winners()):
         if winner.run == session.run.run:
             return winner if winner.trials == done else None
@@ -48,8 +46,8 @@ def name_winner(session: Session, host: TrainingHost, scratch: Path, threads: in
     session = replace(session, log=TrialLog(PatientStore(session.log.store)))
     if named := last_winner(session):
         return named
-    frame = session.log.trials()
-    history = outcomes(pa.Table.from_pandas(frame, SCHEMA, preserve_index=False), session.run.run)
+    table = session.log.table()
+    history = outcomes(table, session.run.run)
     # One that was scored again belongs to an earlier run: whether it stays in use is decided by `production`.
     present = set(session.log.store.list("weights"))
     by_uid = {each.uid: each for each in history}
@@ -59,7 +57,7 @@ def name_winner(session: Session, host: TrainingHost, scratch: Path, threads: in
     chosen = choose([each for each in usable if each.kind != "rescore"])
     if chosen is None:
         return None
-    trials = int((frame["run"] == session.run.run).sum())
+    trials = _count(table, session.run.run)
     again = next((each for each in earlier if (each.run, each.uid) == (session.run.run, chosen.uid)), None)
     if again:
         record = WinnerRecord(**{**vars(again), "trials": trials})
@@ -89,6 +87,10 @@ def choose(history: Sequence[Outcome]) -> Outcome | None:
         return None
     ensembles = [each for each in history if each.members and each.score == first.score]
     return best(ensembles or [first], 1)[0]
+
+
+def _count(table: pa.Table, run: str) -> int:
+    return table.column("run").to_pylist().count(run)
 
 
 def _is_there(trial: Outcome, history: Mapping[str, Outcome], present: Collection[str]) -> bool:

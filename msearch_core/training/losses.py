@@ -40,16 +40,27 @@ def _target_loss(target: Target, label_smoothing: float) -> Callable[[Any, Any, 
     element = _element_loss(target, label_smoothing)
 
     def loss(y: Any, outputs: Any, weight: Any) -> Any:
-        losses = element(y, outputs)
-        if weight is not None:
-            losses *= tf.expand_dims(weight, 1) if target.per_step else weight
-        if not target.per_step:
-            return tf.reduce_mean(losses)
-        true = y >= 0 if target.task == "classification" else tf.logical_not(tf.math.is_nan(y))
-        counted = tf.reduce_sum(tf.cast(true, losses.dtype))
-        return tf.reduce_sum(tf.where(true, losses, 0.0)) / tf.maximum(counted, 1.0)
+        return mean_loss(target, element(y, outputs), y, weight)
 
     return loss
+
+
+def mean_loss(target: Target, losses: Any, y: Any, weight: Any) -> Any:
+    """The mean over examples, or over all true time steps, each by its example's weight.
+
+    Args:
+        target: what the losses are of.
+        losses: ``float32 (batch,)``, or ``(batch, time)`` with a target for each step.
+        y: what is true, of the same shape or, of several labels, with one axis more.
+        weight: ``float32 (batch,)`` or ``None``.
+    """
+    if weight is not None:
+        losses *= tf.expand_dims(weight, 1) if target.per_step else weight
+    if not target.per_step:
+        return tf.reduce_mean(losses)
+    true = y >= 0 if target.task == "classification" else tf.logical_not(tf.math.is_nan(y))
+    counted = tf.reduce_sum(tf.cast(true, losses.dtype))
+    return tf.reduce_sum(tf.where(true, losses, 0.0)) / tf.maximum(counted, 1.0)
 
 
 def _element_loss(target: Target, smoothing: float) -> Callable[[Any, Any], Any]:

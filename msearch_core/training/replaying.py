@@ -23,7 +23,7 @@ from msearch_core.training.rows import proposal_of
 from msearch_core.training.sources import load_base, load_parents, parents_of, sources_of
 from msearch_core.training.spec import EnsembleResult, TrialResult
 from msearch_core.training.staging import stage_of
-from msearch_core.trial import SCHEMA, Trial, from_table
+from msearch_core.trial import Trial, from_table
 from msearch_core.trial_log import TrialLog
 from msearch_core.trial_log.layout import checkpoint_file, parse_uid
 from msearch_core.trial_log.store import open_store
@@ -52,7 +52,7 @@ class Replayer:
 
     @cached_property
     def _table(self) -> pa.Table:
-        return pa.Table.from_pandas(self._log.trials(), SCHEMA, preserve_index=False)
+        return self._log.table()
 
     @cached_property
     def rows(self) -> dict[str, Trial]:

@@ -25,7 +25,7 @@ from msearch_core.training.artefacts import Artefacts
 from msearch_core.training.asking import NO_RESULT, ask_child
 from msearch_core.training.client import TrainingHost
 from msearch_core.training.spec import Member, Score, ScoreResult, ScoreSpec
-from msearch_core.trial import SCHEMA, Trial
+from msearch_core.trial import Trial
 from msearch_core.trial_log import Identity, TrialLog
 from msearch_core.trial_log.layout import Uid, model_folder, parse_uid
 
@@ -60,7 +60,7 @@ class Rescorer:
             The rows that were added.
         """
         log, run = self.session.log, self.session.run.run
-        table = _table(log)
+        table = log.table()
         wanted = earlier_best(log, table, run, keep)
         again = [row for row in table.select(["run", "kind", "uid", "parents"]).to_pylist() if row["run"] == run]
         done = {row["parents"][0] for row in again if row["kind"] == "rescore"}
@@ -81,7 +81,7 @@ class Rescorer:
 
     def test(self, uid: str) -> Mapping[str, float]:
         """The fresh test scores of an earlier model. They are reported, and decide nothing."""
-        found = [each for each in outcomes(_table(self.session.log), parse_uid(uid).run) if each.uid == uid]
+        found = [each for each in outcomes(self.session.log.table(), parse_uid(uid).run) if each.uid == uid]
         return next((score.metrics.get("test", {}) for _, score in self._score(found, ("test",))), {})
 
     def _score(self, models: Sequence[Outcome], splits: tuple[SplitName, ...]) -> list[tuple[Outcome, Score]]:
@@ -128,7 +128,7 @@ class Rescorer:
         self, run: str, models: Sequence[Outcome], output: Path
     ) -> tuple[dict[str, tuple[Member, ...]], dict[str, Score]]:
         """Bring the models' weights here; also why those whose weights are gone have no score. Both by uid."""
-        history = {each.uid: each for each in outcomes(_table(self.session.log), run)}
+        history = {each.uid: each for each in outcomes(self.session.log.table(), run)}
         artefacts = Artefacts(self.session.log.store)
         there: dict[str, tuple[Member, ...]] = {}
         gone: dict[str, Score] = {}
@@ -194,10 +194,6 @@ def earlier_best(log: TrialLog, table: pa.Table, run: str, keep: int) -> list[Ou
     if used and used[-1].uid not in {each.uid for each in found}:
         found += [each for each in outcomes(table, used[-1].run) if each.uid == used[-1].uid]
     return found
-
-
-def _table(log: TrialLog) -> pa.Table:
-    return pa.Table.from_pandas(log.trials(), SCHEMA, preserve_index=False)
 
 
 def problem_of(log: TrialLog, run: str) -> Problem:

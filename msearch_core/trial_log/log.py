@@ -148,10 +148,14 @@ class TrialLog:
 
     def trials(self) -> pd.DataFrame:
         """Every trial on record, sealed or not, in the order of their uids. Timestamps are in UTC."""
+        frame: pd.DataFrame = self.table().to_pandas(split_blocks=True)
+        return frame
+
+    def table(self) -> pa.Table:
+        """The same as an Arrow table of ``msearch_core.trial.SCHEMA``."""
         self._reader.refresh()
         self._table = pa.concat_tables([self._table, self._reader.take()]).combine_chunks().sort_by("uid")
-        frame: pd.DataFrame = self._table.to_pandas(split_blocks=True)
-        return frame
+        return self._table
 
     def seal(self) -> int:
         """Compact all results that wait. Returns the number of rows sealed by this call."""
