@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from difflib import SequenceMatcher
 from typing import Any
 
+from msearch_core.report.scores import decoded, listed
+
 
 def architecture_difference(before: Sequence[str], after: Sequence[str]) -> list[str]:
     """The edits that make one architecture of another.
@@ -37,6 +39,14 @@ def hyperparameter_difference(before: Mapping[str, Any], after: Mapping[str, Any
         for name in sorted({*before, *after})
         if before.get(name) != after.get(name)
     ]
+
+
+def changes(parent: Mapping[str, Any], child: Mapping[str, Any]) -> list[str]:
+    """What was changed between two trials' rows, one text a change."""
+    return [
+        *architecture_difference(listed(parent["architecture"]), listed(child["architecture"])),
+        *hyperparameter_difference(decoded(parent["hyperparameters"]), decoded(child["hyperparameters"])),
+    ] or ["nothing changed: trained on"]
 
 
 def _text(value: Any) -> str:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from msearch_core.report.compare import compare
 from msearch_core.report.costs import phase_costs
-from msearch_core.report.differences import architecture_difference, hyperparameter_difference
+from msearch_core.report.differences import changes
 from msearch_core.report.groups import Grouping, groups
 from msearch_core.report.lineage import line, parents_of
 from msearch_core.report.page.markup import Markup, breakable, element, joined, table
@@ -187,14 +187,8 @@ def descent(uid: str, frame: pd.DataFrame) -> Markup:
         row = rows.get(each)
         if row is None:
             continue
-        if before is None:
-            changes = [f"began with {len(listed(row['architecture']))} blocks"]
-        else:
-            changes = [
-                *architecture_difference(listed(before["architecture"]), listed(row["architecture"])),
-                *hyperparameter_difference(decoded(before["hyperparameters"]), decoded(row["hyperparameters"])),
-            ] or ["trained on"]
-        what = element("ul", *(element("li", breakable(str(change))) for change in changes))
+        told = changes(before, row) if before else [f"began with {len(listed(row['architecture']))} blocks"]
+        what = element("ul", *(element("li", breakable(change)) for change in told))
         steps.append(element("li", open_button(each), element("b", score(row["objective"])), what))
         before = row
     return element("ol", *steps, class_="descent")
@@ -210,8 +204,7 @@ def best_table(trials: pd.DataFrame) -> Markup:
     rows = [
         (
             open_button(str(trial["uid"])),
-            score(trial["objective"])
-            + ("" if missing(trial["objective_se"]) else f" ± {score(trial['objective_se'])}"),
+            score(trial["objective"]) + _error(trial),
             amount(trial["parameters"]),
             milliseconds(trial["latency_ms"]),
             duration(trial["train_seconds"]),

@@ -7,10 +7,10 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from msearch_core.report.differences import architecture_difference, hyperparameter_difference
+from msearch_core.report.differences import changes
 from msearch_core.report.lineage import Node, line, parents_of, tree
 from msearch_core.report.plots.style import GREY, KINDS, ORANGE, broken, empty, figure, plain
-from msearch_core.report.scores import SCORED, best_first, decoded, is_maximised, listed, objective_name
+from msearch_core.report.scores import SCORED, best_first, is_maximised, objective_name
 
 ROW_PIXELS = 13
 STEPS = 8
@@ -107,18 +107,9 @@ def _lines(edges: list[tuple[Node, Node]], colour: str, width: float, opacity: f
     )
 
 
-def mutation(parent: Any, child: Any) -> list[str]:
-    """What was changed between two rows, one text a change."""
-    changes = [
-        *architecture_difference(listed(parent["architecture"]), listed(child["architecture"])),
-        *hyperparameter_difference(decoded(parent["hyperparameters"]), decoded(child["hyperparameters"])),
-    ]
-    return changes or ["nothing changed: trained on"]
-
-
 def _mutations(edges: list[tuple[Node, Node]], trials: dict[str, Any]) -> go.Scatter:
     """Points in the middle of the edges, unseen, that tell what was changed."""
-    texts = [broken(mutation(trials[start.uid], trials[end.uid])) for start, end in edges]
+    texts = [broken(changes(trials[start.uid], trials[end.uid])) for start, end in edges]
     return go.Scatter(
         x=[start.column + 0.6 * (end.column - start.column) for start, end in edges],
         y=[start.row + 0.648 * (end.row - start.row) for start, end in edges],
