@@ -125,7 +125,7 @@ def search(
     given = {
         key: value
         for key, value in context.params.items()
-        if value is not None and value is not False and value != [] and key not in ("config", "suggest")
+        if value is not None and value is not False and value not in ([], ()) and key not in ("config", "suggest")
     }
     options: dict[str, Any] = {**(read_config(config) if config else {}), **parse_options(given), "data": data}
     if suggest:

@@ -177,7 +177,8 @@ def wrong_option(error: ValidationError) -> UserError:
     if first["type"] == "extra_forbidden":
         return UserError(f"unknown option {option}; expected one of {', '.join(SearchConfig.model_fields)}")
     message = first["msg"].removeprefix("Value error, ")
-    got = "" if "credentials" in message else f" (got {first['input']!r})"
+    # Of an option that is missing the input is all the others, and a log's URL may hold what nobody should see.
+    got = "" if first["type"] == "missing" or "credentials" in message else f" (got {first['input']!r})"
     return UserError(f"{option}: {message[0].lower()}{message[1:]}{got}")
 
 

@@ -207,7 +207,8 @@ def _extend(log: TrialLog, last: RunRecord, trials: int, minutes: float | None) 
         last,
         extension=last.extension + 1,
         trials=trials if open_ended else max(trials, last.trials),
-        minutes=minutes if _longer(minutes, last.minutes) else last.minutes,
+        # More trials than any number, without the time that was given with them, would never end.
+        minutes=minutes if last.minutes is None or _longer(minutes, last.minutes) else last.minutes,
     )
 
 

@@ -200,6 +200,12 @@ def test_a_wrong_condition_is_one_line(log: str, condition: str, message: str) -
     assert message in done.stderr
 
 
+def test_a_file_of_options_may_hold_those_that_are_lists(bad: Path) -> None:
+    (bad / "options.toml").write_text('target = ["nope"]\n')
+    done = msearch("search", str(bad / "good.csv"), "--config", str(bad / "options.toml"), "--log", str(bad / "log"))
+    assert (done.returncode, "no column 'nope'" in done.stderr) == (2, True)
+
+
 def test_check_seal_and_prune_say_what_they_did(log: str) -> None:
     assert msearch("seal", log).stdout == "sealed 0 trials\n"
     assert "would remove 0 files" in msearch("prune", log, "--dry-run").stdout

@@ -133,3 +133,8 @@ def test_suggestions(tmp_path: Path) -> None:
     (tmp_path / "bad.json").write_text('{"x": 1}')
     with pytest.raises(UserError, match="must hold a list of architectures"):
         read_suggestions(tmp_path / "bad.json")
+
+
+def test_a_missing_option_shows_none_of_the_others() -> None:
+    with pytest.raises(UserError, match=r"--data: field required$"):
+        make_config(log="s3://KEY:SECRET@bucket/log")

@@ -52,6 +52,13 @@ def test_other_targets_are_refused(tmp_path: Path, new: dict[str, Any], targets:
         prepared(tmp_path, targets, old, **new)
 
 
+def test_a_column_that_is_gone_is_missed(tmp_path: Path) -> None:
+    old = prepared(tmp_path)
+    pd.DataFrame({**TABLE, "b": NUMBERS}).drop(columns="a").to_csv(tmp_path / "t.csv", index=False)
+    with pytest.raises(UserError, match="lacks the column 'a'"):
+        prepare(load(DataOptions(str(tmp_path / "t.csv"), ("kind", "price"))), 0, like=old.problem)
+
+
 @pytest.mark.parametrize(
     ("shape", "dtype", "said"),
     [

@@ -145,6 +145,14 @@ def test_a_first_typing_error_among_decimal_commas_moves_no_row(tmp_path: Path, 
     np.testing.assert_array_equal(grown[:10], whole)
 
 
+@pytest.mark.parametrize("header", ['"height, cm";kind', 'id,"a;b;c;d",kind'])
+def test_a_separator_in_a_quoted_name_is_none(tmp_path: Path, header: str) -> None:
+    separator = ";" if header.endswith(";kind") else ","
+    rows = [separator.join([*map(str, range(header.count('"') // 2 + header.count("id"))), each]) for each in "uvuv"]
+    (tmp_path / "t.csv").write_text("\n".join([header, *rows]))
+    assert labels(load(DataOptions(str(tmp_path / "t.csv"), ("kind",)))) == list("uvuv")
+
+
 @pytest.mark.parametrize("ends", [",", ",,"])
 def test_csv_whose_rows_end_in_separators_keeps_its_columns(tmp_path: Path, ends: str) -> None:
     whole = TABLE.to_csv(index=False)

@@ -55,6 +55,13 @@ def test_trials_after_minutes_are_bounded(table: Path) -> None:
     assert join(config(table, trials=20)).run == bounded
 
 
+def test_minutes_after_trials_are_bounded(table: Path) -> None:
+    join(config(table, trials=5))
+    timed = join(config(table, minutes=5)).run
+    assert (timed.extension, timed.is_open_ended, timed.minutes) == (2, True, 5.0)
+    assert join(config(table, minutes=5)).run == timed
+
+
 def test_a_complete_run_is_not_extended_by_time_alone(table: Path) -> None:
     joined = join(config(table, trials=2, minutes=1))
     for slot in (1, 2):

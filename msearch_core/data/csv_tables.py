@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -31,7 +32,7 @@ def read_csv(location: Location, texts: Sequence[str], keys: Sequence[str]) -> p
     with reading(url), location.filesystem.open(location.path, "rb") as file:
         try:
             header = file.readline().decode("utf-8-sig")
-            separator = max(_SEPARATORS, key=header.count)
+            separator = max(_SEPARATORS, key=re.sub(r'"[^"]*"', "", header).count)
 
             def parse(**options: Any) -> pd.DataFrame:
                 file.seek(0)

@@ -14,6 +14,7 @@ from msearch_core.data.images import Pictures
 from msearch_core.data.preprocessing import input_shape
 from msearch_core.data.problem import Problem, Target
 from msearch_core.data.sequences import Sequences
+from msearch_core.data.tables import missing_columns
 from msearch_core.errors import UserError
 
 
@@ -34,7 +35,7 @@ def known_targets(known: Problem, found: Sequence[Target]) -> tuple[Target, ...]
 
 
 def check_inputs(known: Problem, inputs: Inputs) -> None:
-    """Refuse inputs of another kind or shape than a model takes; columns of tables are looked at while encoding.
+    """Refuse inputs of another kind or shape than a model takes, or such that lack columns.
 
     Raises:
         UserError: they are.
@@ -43,6 +44,9 @@ def check_inputs(known: Problem, inputs: Inputs) -> None:
     if kind != spec["kind"]:
         raise UserError(f"the inputs are of the kind {kind}, and the model takes {spec['kind']}")
     if kind != "image":
+        if isinstance(inputs, pd.DataFrame | Sequences):
+            columns = inputs.columns if isinstance(inputs, pd.DataFrame) else inputs.steps.columns
+            missing_columns([each["name"] for each in spec["columns"]], columns, "the data")
         if isinstance(inputs, Clips) and inputs.rate != (rate := spec["sample_rate"]):
             raise UserError(f"the sounds have {inputs.rate} samples a second, and the model takes {rate}")
         return
