@@ -40,7 +40,7 @@ ALGORITHMS: Mapping[str, Algorithm] = {
 }
 DEFAULT = "coordinate_descent"
 _MORE_THAN = {"growth": 1}
-"""Options that are no shares, and must be more than something other than nothing."""
+"""What an option that is neither a share nor a whole number must be more than, where that is not nothing."""
 
 
 def default_options(name: str) -> dict[str, int | float]:
