@@ -172,6 +172,13 @@ def test_the_stages_of_a_whole_training() -> None:
     assert not first.may_go_on(result("stopped", 1))
 
 
+def test_a_tower_that_nobody_promotes_is_trained_to_the_end() -> None:
+    tower = stage_of(Proposal(("a",), kind="ensemble", base="0001-000001"), None, SETTINGS, 7)
+    assert tower.evaluations == RUNGS[-1]
+    assert tower.reached(result("completed", 10)) == len(RUNGS) - 1
+    assert not tower.may_go_on(result("completed", 10))
+
+
 def test_what_a_row_says_of_rungs() -> None:
     parent = outcome(1, 0.5)
     second, third = (

@@ -68,4 +68,5 @@ def stage_of(proposal: Proposal, parent: Outcome | None, settings: Mapping[str, 
             batch_size=parent.batch_size or batch_size,
             parent=parent,
         )
-    return Stage(rule is not None, 0 if rule == PROMOTION else last, seed, batch_size)
+    # Only models by themselves are promoted: a tower that ended at the first rung would stay there.
+    return Stage(rule is not None, 0 if rule == PROMOTION and not proposal.base else last, seed, batch_size)
