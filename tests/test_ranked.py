@@ -1,6 +1,7 @@
 """A history that is kept ranked says the same as one that is ranked anew."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from hypothesis import given, settings
@@ -46,6 +47,14 @@ def test_it_is_the_same_history_in_whatever_order_trials_end(scored, random, cou
     assert list(reversed(ranked)) == history[::-1]
     assert ranked[:7] == history[:7]
     assert best(ranked, count) == best(history, count)
+
+
+def test_what_was_scored_again_is_older_than_every_trial_of_its_run() -> None:
+    first, second, third = trials([(0.5, -1.0), (0.5, -1.0), (0.25, -1.0)])
+    again = replace(first, uid="0001-r00007", kind="rescore")
+    ranked = RankedHistory([second, third, again])
+    assert list(ranked) == [again, second, third]
+    assert best(ranked, 3) == best(list(ranked), 3) == [again, second, third]
 
 
 @settings(deadline=None)  # the first call imports what an algorithm needs

@@ -11,7 +11,10 @@ if TYPE_CHECKING:
 
 
 class RankedHistory(Sequence["Outcome"]):
-    """Finished trials in order of their uids, that grows as others finish more.
+    """Finished trials from the oldest on, that grows as others finish more.
+
+    What an earlier run trained and this one scored again is older than every trial of this one; the others' age is in
+    their uids.
 
     The order of score is kept beside it: to look for the best anew takes some 14 ms after 100,000 trials.
 
@@ -20,14 +23,14 @@ class RankedHistory(Sequence["Outcome"]):
     """
 
     def __init__(self, outcomes: Iterable[Outcome] = ()) -> None:
-        self._by_uid: list[Outcome] = []
+        self._by_age: list[Outcome] = []
         self._by_score: list[Outcome] = []
         for outcome in outcomes:
             self.add(outcome)
 
     def add(self, outcome: Outcome) -> None:
         """Put a trial in its place."""
-        insort(self._by_uid, outcome, key=_uid)
+        insort(self._by_age, outcome, key=_age)
         if outcome.score is not None:
             insort(self._by_score, outcome, key=_rank)
 
@@ -36,7 +39,7 @@ class RankedHistory(Sequence["Outcome"]):
         return self._by_score[: max(0, count)]
 
     def __len__(self) -> int:
-        return len(self._by_uid)
+        return len(self._by_age)
 
     @overload
     def __getitem__(self, place: int) -> Outcome: ...
@@ -45,15 +48,15 @@ class RankedHistory(Sequence["Outcome"]):
     def __getitem__(self, place: slice) -> list[Outcome]: ...
 
     def __getitem__(self, place: int | slice) -> Outcome | list[Outcome]:
-        return self._by_uid[place]
+        return self._by_age[place]
 
     def __iter__(self) -> Iterator[Outcome]:
-        return iter(self._by_uid)
+        return iter(self._by_age)
 
 
-def _uid(outcome: Outcome) -> str:
-    return outcome.uid
+def _age(outcome: Outcome) -> tuple[bool, str]:
+    return outcome.kind != "rescore", outcome.uid
 
 
-def _rank(outcome: Outcome) -> tuple[float, float, str]:
-    return -(outcome.score or 0.0), -outcome.tie_break, outcome.uid
+def _rank(outcome: Outcome) -> tuple[float, float, tuple[bool, str]]:
+    return -(outcome.score or 0.0), -outcome.tie_break, _age(outcome)
