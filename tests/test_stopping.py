@@ -8,6 +8,9 @@ from msearch_core.algorithms.history import Outcome
 from msearch_core.training.spec import ProgressRecord
 from msearch_core.training.stopping import EarlyStopping
 from msearch_core.trial_log import TrialLog
+from msearch_core.trial_log.layout import rung_file
+from msearch_core.trial_log.rungs import Rungs
+from msearch_core.trial_log.store import Store
 from tests.test_board import claim
 from tests.test_log_contract import run_record, search_record
 
@@ -83,6 +86,37 @@ def test_the_second_rung_is_compared_with_second_rungs(log: TrialLog) -> None:
     verdict = rule.verdict(claim(9), reached(0.5, 0.6, 0.7))
     assert verdict is not None
     assert "after 3 of 10" in verdict
+
+
+class Away(Store):
+    """A store that fails the first request of one kind."""
+
+    def __init__(self, store: Store, failing: str) -> None:
+        super().__init__(store.fs, store.root)
+        self.store, self.failing = store, {failing}
+
+    def create(self, name: str, data: bytes) -> bool:
+        self._fail("create")
+        return self.store.create(name, data)
+
+    def list_many(self, folders):
+        self._fail("list")
+        return self.store.list_many(folders)
+
+    def _fail(self, request: str) -> None:
+        if request in self.failing:
+            self.failing.remove(request)
+            raise OSError("503 Service Unavailable")
+
+
+@pytest.mark.parametrize("failing", ["create", "list"])
+def test_a_rung_that_could_not_be_told_is_told_when_the_store_is_back(log: TrialLog, failing: str) -> None:
+    rule = stopping(log, GOOD, early_stopping="asha")
+    rule._rungs = Rungs(Away(log.store, failing))
+    with pytest.raises(OSError, match="503"):
+        rule.verdict(claim(9), reached(0.5))
+    assert rule.verdict(claim(9), reached(0.5)) is not None
+    assert log.store.read(rung_file("0001-000009", 1, 0))
 
 
 def test_a_loss_is_the_better_the_smaller(log: TrialLog) -> None:

@@ -44,16 +44,21 @@ class EarlyStopping:
         self._passed: dict[str, int] = {}
 
     def verdict(self, claim: Claim, progress: ProgressRecord) -> str | None:
-        """Publish each rung that the trial has come to; say why it should end, or ``None`` if it goes on."""
+        """Publish each rung that the trial has come to; say why it should end, or ``None`` if it goes on.
+
+        Raises:
+            OSError: the store is away; asked again, it takes up the rung at which it failed.
+        """
         if not self.rule:
             return None
         for rung in range(self._passed.get(claim.uid, 0), len(RUNGS) - 1):
             if len(progress.curve) < RUNGS[rung]:
                 return None
-            self._passed[claim.uid] = rung + 1
             self._publish(claim, rung, progress)
             folders = {parse_uid(uid).folder for uid in self._board.claims.latest}
             self._rungs.refresh(folders, self._history.__contains__)
+            # Not before: where the store was away, the caller asks again.
+            self._passed[claim.uid] = rung + 1
             if not self._goes_on(claim.uid, rung, progress):
                 return f"early stopping ({self.rule}) after {RUNGS[rung]} of {RUNGS[-1]} evaluations"
         return None
