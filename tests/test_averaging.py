@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from msearch_core.algorithms.history import Outcome
 from msearch_core.algorithms.inheritance import AVERAGED, with_sources
+from msearch_core.algorithms.promotion import promotion
 from msearch_core.errors import UserError
 from msearch_core.proposal import Proposal
 from msearch_core.training.artefacts import Artefacts
@@ -167,6 +168,7 @@ class TestFetching:
 
     def test_none_has_parents_and_inherits_nothing(self) -> None:
         assert parents_of(CHILD, BY_UID, {"inheritance": "none"}) == []
+        assert parents_of(promotion(BY_UID["0001-000001"]), BY_UID, {"inheritance": "none"}) == [BY_UID["0001-000001"]]
         assert [each.uid for each in parents_of(CHILD, BY_UID, {})] == ["0001-000001"]
 
     def test_weights_that_are_gone_are_left_out(self, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ import pytest
 
 from msearch_core.algorithms.early_stopping import RUNGS
 from msearch_core.config import make_config
+from msearch_core.replay import replay
 from msearch_core.report.compare import compare
 from msearch_core.session import Session, join
 from msearch_core.space import Proposal
@@ -25,6 +26,7 @@ from msearch_core.training import spec
 from msearch_core.training.checkpoints import load, save
 from msearch_core.training.client import TrainingHost
 from msearch_core.training.finishing import name_winner
+from msearch_core.training.replaying import Replayer
 from msearch_core.training.spec import TrialSpec
 from msearch_core.training.trainer import Trainer
 from msearch_core.trial import Trial
@@ -225,6 +227,17 @@ class TestPromotion:
         assert not [each for each in Checker(promoting.log.store).report().findings if each.name.startswith("weights")]
         removable = {name.split("/")[1] for name in prunable(promoting.log, keep=0)}
         assert removable >= left - {each.uid for each in promoting.log.winners()}
+
+    def test_it_goes_on_though_no_child_inherits(self, host: TrainingHost, folder: Path, tmp_path: Path) -> None:
+        made = session(folder, "heirless", trials=4, early_stopping="promotion", inheritance="none")
+        trainer = Trainer(made, host, folder)
+        for claim in trainer.claims():
+            trainer.run(claim)
+        replayer = Replayer(made.log, host, tmp_path)
+        (last,) = (row for row in replayer.rows.values() if row.kind == "promote")
+        assert (last.steps, last.cumulative_steps) == (2 * STEPS // 10, RUNGS[1] * STEPS // 10)
+        again = replay(replayer, last.uid, from_scratch=True)
+        assert again.verdict == "bit-equal", again.as_dict()
 
     def test_a_comparison_tells_kind_and_rung(self, rows: pd.DataFrame, promotions: pd.DataFrame) -> None:
         compared = compare(rows.reset_index(drop=True), list(promotions.index))

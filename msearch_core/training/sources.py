@@ -24,9 +24,10 @@ def parents_of(proposal: Proposal, history: Mapping[str, Outcome], settings: Map
     Args:
         proposal: what is tried.
         history: the finished trials by uid.
-        settings: ``inheritance``; with ``none`` a child has parents and inherits nothing.
+        settings: ``inheritance``; with ``none`` a child has parents and inherits nothing, but for a promotion, which
+            is its parent's own training going on.
     """
-    if settings.get("inheritance") == "none":
+    if settings.get("inheritance") == "none" and proposal.kind != "promote":
         return []
     return [history[uid] for uid in sources_of(proposal) if uid in history]
 
