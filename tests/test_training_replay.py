@@ -21,7 +21,8 @@ from msearch_core.training.replaying import Replayer
 from msearch_core.training.rows import proposal_of
 from msearch_core.training.spec import TrialResult
 from msearch_core.training.trainer import Trainer
-from msearch_core.trial_log import WinnerRecord
+from msearch_core.trial_log import TrialLog, WinnerRecord
+from msearch_core.trial_log.layout import parse_uid
 from tests.test_cli import msearch
 from tests.test_log_contract import trial
 
@@ -105,6 +106,28 @@ class TestReplay:
             replay(replayer, CHILD)
         done = msearch("replay", str(searched.folder / "log"), "0001-009999")
         assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+
+
+class TestAncestors:
+    """What is trained again before a trial that is replayed from scratch, from rows made by hand."""
+
+    @staticmethod
+    def ancestors(folder: Path, slots: int, parents: int) -> list[int]:
+        """The slots that the last one is made from, where each averages those before it."""
+        with TrainingHost(folder / "host.log") as host:
+            replayer = Replayer(TrialLog(str(folder)), host, folder)
+        for slot in range(1, slots + 1):
+            uids = tuple(f"0001-{each:06d}" for each in range(max(1, slot - parents), slot))
+            averaged = {"proposal": {"shares": dict.fromkeys(uids, 1 / parents)}}
+            row = trial(slot, parents=uids, inheritance={"head": "copied"}, extra=averaged)
+            replayer.rows[row.uid] = row
+        return [parse_uid(uid).number for uid in replayer._ancestors(row)]
+
+    def test_each_comes_once_after_all_that_it_was_made_from(self, tmp_path: Path) -> None:
+        assert self.ancestors(tmp_path, slots=60, parents=3) == list(range(1, 60))
+
+    def test_a_long_line_is_no_deep_recursion(self, tmp_path: Path) -> None:
+        assert self.ancestors(tmp_path, slots=3000, parents=1) == list(range(1, 3000))
 
 
 class TestComparison:

@@ -101,7 +101,7 @@ class Replayer:
         if row.kind == "rescore":
             raise UserError(f"{uid} scored {row.parents[0] if row.parents else ''} again; replay that one from scratch")
         store = open_store(str(self._scratch / "ancestors"))
-        for each in dict.fromkeys(self._ancestors(row)):
+        for each in self._ancestors(row):
             earlier = self.row(each)
             result, output = self._do(earlier, Artefacts(store))
             for name, file in ((earlier.weights, spec.WEIGHTS), (earlier.predictions, spec.PREDICTIONS)):
@@ -127,10 +127,20 @@ class Replayer:
         return equal
 
     def _ancestors(self, row: Trial) -> Iterator[str]:
-        """What a trial was made from, oldest first; those that serve twice come twice."""
-        for uid in self._made_from(row):
-            yield from self._ancestors(self.row(uid))
-            yield uid
+        """What a trial was made from, each after all that it was made from itself, and once.
+
+        Averaged trials have ancestors in common: along each line by itself there are exponentially many.
+        """
+        seen: set[str] = set()
+        waiting = [(uid, False) for uid in reversed(self._made_from(row))]
+        while waiting:
+            uid, after_its_own = waiting.pop()
+            if after_its_own:
+                yield uid
+            elif uid not in seen:
+                seen.add(uid)
+                waiting.append((uid, True))
+                waiting += [(each, False) for each in reversed(self._made_from(self.row(uid)))]
 
     def _made_from(self, row: Trial) -> list[str]:
         """The trials whose weights or outputs one starts from."""
