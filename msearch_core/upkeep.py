@@ -52,7 +52,7 @@ def prune(
     keep: Annotated[int, typer.Option(min=1, help="How many of the best trials of each run keep their weights.")] = 10,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be removed, and remove nothing.")] = False,
 ) -> None:
-    """Remove the weights of hopeless trials; their rows stay."""
+    """Remove the weights of hopeless trials, not of those that a run may still promote; all rows stay."""
     from msearch_core.trial_log import TrialLog, pruning
 
     opened = TrialLog(log)

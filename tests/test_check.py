@@ -10,7 +10,7 @@ from msearch_core.trial import to_row
 from msearch_core.trial_log import CorruptChunkError, TrialLog, layout, results
 from msearch_core.trial_log.check import Checker, repair
 from msearch_core.trial_log.pruning import prunable, prune
-from msearch_core.trial_log.records import WinnerRecord
+from msearch_core.trial_log.records import StopRecord, WinnerRecord
 from tests.test_board import claim, identity
 from tests.test_log_contract import read_plainly, run_record, search_record, trial
 
@@ -136,6 +136,24 @@ class TestPrune:
         assert prunable(log, keep=2) == []
         pd.testing.assert_frame_equal(log.trials(), rows)
         assert "weights/0001-000007/000001.1.safetensors" in log.store.list("weights")
+
+    @pytest.mark.parametrize("end", ["budget", "time"])
+    def test_what_may_still_be_promoted_stays_until_the_run_is_over(self, log_url: str, end: str) -> None:
+        log = TrialLog(log_url)
+        log.open(search_record())
+        log.add_run(run_record(3 if end == "budget" else 1000))
+        for slot, objective in ((1, 0.9), (2, 0.1)):
+            self.add(log, slot, objective)
+            log.store.create(f"weights/0001-00000{slot}/000001.1.safetensors", b"where a promotion would go on")
+        assert prunable(log, keep=1) == []
+        if end == "budget":
+            log.append(trial(3, run="0001", direction="max", objective=None))
+        else:
+            log.stop(log.runs()[0], StopRecord(reason="1 minutes", minutes=1.0))
+        ending = "0001-000002.1.bin"
+        assert prunable(log, keep=1) == [
+            f"predictions/{ending}", f"weights/{ending}", "weights/0001-000002/000001.1.safetensors"
+        ]  # fmt: skip
 
     def test_a_model_that_was_scored_again_keeps_its_weights(self, log_url: str) -> None:
         log = TrialLog(log_url)
