@@ -206,7 +206,8 @@ def _extend(log: TrialLog, last: RunRecord, trials: int, minutes: float | None) 
     return replace(
         last,
         extension=last.extension + 1,
-        trials=trials if open_ended else max(trials, last.trials),
+        # What was begun is finished: its rows would count for slots of a smaller budget that have none.
+        trials=max(trials, board.highest if open_ended else last.trials),
         # More trials than any number, without the time that was given with them, would never end.
         minutes=minutes if last.minutes is None or _longer(minutes, last.minutes) else last.minutes,
     )

@@ -9,6 +9,7 @@ from msearch_core.config import make_config
 from msearch_core.errors import UserError
 from msearch_core.session import join, rejoin
 from msearch_core.trial_log import StopRecord, TrialLog, layout
+from tests.test_board import claim
 from tests.test_log_contract import trial
 
 
@@ -53,6 +54,23 @@ def test_trials_after_minutes_are_bounded(table: Path) -> None:
     bounded = join(config(table, trials=20)).run
     assert (bounded.extension, bounded.trials, bounded.minutes) == (2, 20, None)
     assert join(config(table, trials=20)).run == bounded
+
+
+def test_trials_that_are_under_way_belong_to_the_bound(table: Path) -> None:
+    """Else the run would be complete by their rows while one of its own slots has none."""
+    joined = join(config(table, minutes=5))
+    board = joined.log.board(joined.run)
+    for slot in (1, 2, 4):
+        assert board.claim(claim(slot, key=f"{slot:016x}"))
+    joined.log.append(trial(1), board)
+    bounded = join(config(table, trials=2)).run
+    assert (bounded.extension, bounded.trials) == (2, 4)
+    for slot in (2, 4):
+        joined.log.append(trial(slot), board)
+    board.look()
+    assert not board.is_over
+    assert list(board.free()) == [3]
+    assert join(config(table, trials=2)).run == bounded
 
 
 def test_minutes_after_trials_are_bounded(table: Path) -> None:

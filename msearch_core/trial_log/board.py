@@ -53,6 +53,7 @@ class Board:
         self.leases = LeaseWatch()
         self._fresh: list[pa.Table] = []
         self._done = 0
+        self._highest_done = 0
         self._lowest_open = 1
 
     @property
@@ -64,6 +65,11 @@ class Board:
     def done(self) -> int:
         """How many slots have a readable result."""
         return self._done
+
+    @property
+    def highest(self) -> int:
+        """The highest slot that has a result or a claim; 0 if none has."""
+        return max([self._highest_done, *(layout.parse_uid(uid).number for uid in self.claims.latest)])
 
     @property
     def is_complete(self) -> bool:
@@ -142,7 +148,9 @@ class Board:
         fresh = self.reader.take()
         self._fresh.append(fresh)
         for uid in (layout.parse_uid(str(name)) for name in fresh.column("uid").to_pylist()):
-            self._done += uid.run == self.run and not uid.rescore
+            if uid.run == self.run and not uid.rescore:
+                self._done += 1
+                self._highest_done = max(self._highest_done, uid.number)
         while not self._is_open(self._lowest_open) and self._lowest_open <= self.slots:
             self._lowest_open += 1
 
