@@ -65,8 +65,11 @@ def refresh(parameters: RefreshParameters) -> State[Any]:
             return Completed(message=f"nothing new in {config.data}: {reason}")
         if known is None:
             logger.info("new data in %s (%s): run %s of %s", config.data, words, session.run.run, log.url)
-            rescored = shown(lambda: _rescore(session, parameters.keep), _task("score again"), logger)
-            logger.info("scored again on the new data: %s", rescored or "nothing that was not yet")
+        # What was searched by hand needs no parents any more, but the model in use has to be compared with.
+        keep = parameters.keep if known is None else 0
+        rescored = shown(lambda: _rescore(session, keep), _task("score again"), logger)
+        logger.info("scored again on the new data: %s", rescored or "nothing that was not yet")
+        if known is None:
             HANDOVER.session = session
             state = search(config, return_state=True)
             HANDOVER.session = None

@@ -76,13 +76,17 @@ def decide(log: TrialLog, run: RunRecord, winner: WinnerRecord) -> tuple[bool, s
     if used.uid == winner.uid:
         return False, f"{used.uid} is in use already"
     search = log.search()
-    rows = frame[(frame["run"] == run.run) & (frame["kind"] == "rescore")]
-    again = rows[rows["parents"].map(lambda parents: used.uid in parents)]
+    rows = frame[frame["run"] == run.run]
+    rescored = rows[rows["kind"] == "rescore"]
+    again = rescored[rescored["parents"].map(lambda parents: used.uid in parents)]
+    if used.run == run.run:
+        again = rows[rows["uid"] == used.uid]
     own = frame.loc[frame["uid"] == winner.uid, "objective"].dropna()
     score = winner.validation.get(search.objective, float(own.iloc[0]) if len(own) else None)
-    if again.empty or pd.isna(again.iloc[0]["objective"]):
-        error = again.iloc[0]["error"] if len(again) else "it was not scored again"
-        return True, f"the model in use, {used.uid}, has no score on the new data: {error}"
+    if again.empty:
+        return False, f"the model in use, {used.uid}, was not scored on the data of run {run.run}"
+    if pd.isna(again.iloc[0]["objective"]):
+        return True, f"the model in use, {used.uid}, has no score on the new data: {again.iloc[0]['error']}"
     old, known = float(again.iloc[0]["objective"]), again["objective_se"].notna().iloc[0]
     doubt = float(again.iloc[0]["objective_se"]) if known else 0.0
     if score is None:

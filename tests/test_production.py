@@ -1,5 +1,6 @@
 """What is in use, and when a new winner takes its place."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -115,6 +116,30 @@ def test_a_model_that_cannot_be_scored_again_is_replaced(log: TrialLog) -> None:
     decided, reason = production.decide(log, run_record(run="0002"), winner("0002", 0.1))
     assert decided
     assert "new classes" in reason
+
+
+def test_a_model_that_was_never_scored_on_the_data_is_not_replaced_unseen(log: TrialLog) -> None:
+    production.promote(log, "0001-000001")
+    decided, reason = production.decide(log, run_record(run="0002"), winner("0002", 0.99))
+    assert not decided
+    assert reason == "the model in use, 0001-000001, was not scored on the data of run 0002"
+
+
+@pytest.mark.parametrize(("new", "better"), [(0.93, True), (0.91, False)])
+def test_a_model_in_use_of_the_same_run_is_compared_by_its_own_score(log: TrialLog, new: float, better: bool) -> None:
+    production.promote(log, "0002-000001")
+    for uid, objective, error in (("0002-000001", 0.9, 0.02), ("0002-000002", 0.1, None)):
+        log.append(
+            Trial(
+                uid=uid, search="s", run="0002", kind="search", status="completed", objective=objective,
+                objective_se=error, objective_name="accuracy",
+            )
+        )  # fmt: skip
+    decided, reason = production.decide(
+        log, run_record(run="0002"), dataclasses.replace(winner("0002", new), uid="0002-000002")
+    )
+    assert decided is better
+    assert "against 0002-000001 0.9000 ± 0.0200" in reason
 
 
 def test_the_same_model_is_not_promoted_twice(log: TrialLog) -> None:

@@ -69,6 +69,27 @@ def test_new_data_is_searched_from_what_is_known(place: Workplace) -> None:
     place.wait_until_gone()
 
 
+def test_a_model_in_use_is_compared_with_the_winner_of_a_search_by_hand(place: Workplace) -> None:
+    write_digits(place.folder / "data.npz", 400)
+    options = {"data": "data.npz", "log": "log", "trials": 1, "steps": 60, "trainers": 1, "keep": 1}
+    (place.folder / "search.json").write_text(json.dumps(options))
+    place.run("refresh", "search.json")
+
+    write_digits(place.folder / "data.npz", 1000)
+    place.run("search", "data.npz", "--log", "log", "--trials", "1", "--steps", "60", "--trainers", "1")
+    place.run("refresh", "search.json")
+    log = TrialLog(str(place.folder / "log"))
+    record = log.refreshes()[-1]
+    assert record.run == "0002"
+    assert set(record.rescored) == {"0001-000001"}
+    assert "against 0001-000001" in record.reason
+    assert len(log.winners()) == 2, "the winner's test split stays as it was: opened once"
+
+    place.run("search", "data.npz", "--log", "log", "--trials", "1", "--steps", "60", "--trainers", "1")
+    assert len(log.winners()) == 2, "what was scored again counts as no trial of the run"
+    place.wait_until_gone()
+
+
 def test_a_refresh_is_seen_at_work_before_its_first_trial(place: Workplace) -> None:
     write_digits(place.folder / "data.npz", 400)
     options = {"data": "data.npz", "log": "log", "trials": 1, "steps": 20, "trainers": 1, "keep": 1}

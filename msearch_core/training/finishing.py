@@ -90,7 +90,9 @@ def choose(history: Sequence[Outcome]) -> Outcome | None:
 
 
 def _count(table: pa.Table, run: str) -> int:
-    return table.column("run").to_pylist().count(run)
+    """How many trials of a run are on record. Earlier models that were scored again are none of them."""
+    rows = table.select(["run", "kind"]).to_pylist()
+    return sum(row["run"] == run and row["kind"] != "rescore" for row in rows)
 
 
 def _is_there(trial: Outcome, history: Mapping[str, Outcome], present: Collection[str]) -> bool:

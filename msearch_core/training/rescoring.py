@@ -18,6 +18,7 @@ from msearch_core.data.prepare import prepare_cached
 from msearch_core.data.prepared import problem_from_json
 from msearch_core.data.problem import Problem
 from msearch_core.errors import UserError
+from msearch_core.production import in_use
 from msearch_core.session import Session, versions
 from msearch_core.space import architecture_hash
 from msearch_core.training import spec
@@ -54,7 +55,7 @@ class Rescorer:
         The model in use is among them, however good it is. Those that are on record already are not scored again.
 
         Args:
-            keep: how many of the last run's best.
+            keep: how many of the last run's best; 0 for the model in use alone.
 
         Returns:
             The rows that were added.
@@ -182,17 +183,16 @@ class Rescorer:
 def earlier_best(log: TrialLog, table: pa.Table, run: str, keep: int) -> list[Outcome]:
     """The best trained models of the last run before this one that has a winner, and the model in use.
 
-    An ensemble is among them only if it is in use: there are no weights of its own to train on from.
+    An ensemble is among them only if it is in use: there are no weights of its own to train on from. A model in use
+    that is the run's own has its score already.
     """
-    earlier = [each.run for each in log.winners() if each.run < run]
-    if not earlier:
-        return []
+    earlier = max((each.run for each in log.winners() if each.run < run), default=None)
     kinds = ("rescore", "ensemble")
-    trained = [each for each in outcomes(table, max(earlier)) if each.weights and each.kind not in kinds]
-    found = best(furthest(trained), keep)
-    used = log.productions()
-    if used and used[-1].uid not in {each.uid for each in found}:
-        found += [each for each in outcomes(table, used[-1].run) if each.uid == used[-1].uid]
+    last = outcomes(table, earlier) if earlier else []
+    found = best(furthest([each for each in last if each.weights and each.kind not in kinds]), keep)
+    used = in_use(log)
+    if used and used.run != run and used.uid not in {each.uid for each in found}:
+        found += [each for each in outcomes(table, used.run) if each.uid == used.uid]
     return found
 
 
