@@ -8,7 +8,9 @@ from __future__ import annotations
 import builtins
 import dataclasses
 import json
+import threading
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +32,7 @@ from msearch_core.training.replaying import Replayer
 from msearch_core.training.spec import TrialSpec
 from msearch_core.training.trainer import Trainer
 from msearch_core.trial import Trial
-from msearch_core.trial_log import Claim, TrialLog
+from msearch_core.trial_log import Claim, TrialLog, WinnerRecord
 from msearch_core.trial_log.check import Checker
 from msearch_core.trial_log.layout import artefact_file, checkpoint_file, checkpoint_folder
 from msearch_core.trial_log.pruning import prunable
@@ -166,6 +168,27 @@ def test_the_test_split_is_opened_once_though_the_store_errs(
     assert winner
     assert store.errors > 6
     assert [each.test_openings for each in run.log.winners()] == [1]
+
+
+def test_of_two_searches_that_end_a_run_together_one_opens_the_test_split(folder: Path, host: TrainingHost) -> None:
+    run = session(folder, "together", trials=1)
+    trainer = Trainer(run, host, folder)
+    for claim in trainer.claims():
+        assert trainer.run(claim)
+    began = threading.Barrier(2)
+
+    def end(name: str) -> WinnerRecord | None:
+        with TrainingHost(folder / f"{name}.log") as own:
+            joined = dataclasses.replace(run, log=TrialLog(run.log.url))
+            began.wait()
+            return name_winner(joined, own, folder / name)
+
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(end, ("one", "other"))
+    assert first
+    assert first == second
+    assert run.log.winners() == [first]
+    assert first.test_openings == 1
 
 
 class TestPromotion:

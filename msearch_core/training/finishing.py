@@ -16,7 +16,7 @@ from msearch_core.training.artefacts import Artefacts
 from msearch_core.training.asking import NO_RESULT, ask_child
 from msearch_core.training.client import TrainingHost
 from msearch_core.training.spec import WinnerResult, WinnerSpec
-from msearch_core.trial_log import TrialLog, WinnerRecord
+from msearch_core.trial_log import TrialLog, WinnerRecord, opening
 from msearch_core.trial_log.layout import model_folder
 from msearch_core.trial_log.patience import PatientStore
 
@@ -33,8 +33,9 @@ def last_winner(session: Session) -> WinnerRecord | None:
 def name_winner(session: Session, host: TrainingHost, scratch: Path, threads: int = 1) -> WinnerRecord | None:
     """Choose the winner of a finished run, score it on the test split and put its model into the log.
 
-    A trial that won before keeps its test score: the test split is not opened again for it. One whose weights are gone
-    cannot win. A store that does not answer is waited for.
+    A trial that won before keeps its test score: the test split is not opened again for it. Of several searches that
+    end a run together, one opens it, and the others take over its record. A trial whose weights are gone cannot win.
+    A store that does not answer is waited for.
 
     Returns:
         The record; ``None`` if no trial of the run has a score.
@@ -57,23 +58,30 @@ def name_winner(session: Session, host: TrainingHost, scratch: Path, threads: in
     chosen = choose([each for each in usable if each.kind != "rescore"])
     if chosen is None:
         return None
-    trials = _count(table, session.run.run)
-    again = next((each for each in earlier if (each.run, each.uid) == (session.run.run, chosen.uid)), None)
-    if again:
-        record = WinnerRecord(**{**vars(again), "trials": trials})
-    else:
+    run, trials = session.run.run, _count(table, session.run.run)
+    if again := next((each for each in earlier if (each.run, each.uid) == (run, chosen.uid)), None):
+        return session.log.add_winner(replace(again, trials=trials))
+
+    def settled() -> WinnerRecord | None:
+        return next((each for each in session.log.winners() if each.run == run and each.trials >= trials), None)
+
+    with opening(session.log.store, run, trials, lambda: settled() is not None) as attempt:
+        if attempt is None:
+            return settled()
         result, model = _finish(session, chosen, by_uid, host, scratch, threads)
-        record = WinnerRecord(
-            run=session.run.run,
-            trials=trials,
-            uid=chosen.uid,
-            model=model,
-            validation=result.validation or {},
-            test=result.test or {},
-            answers=result.answers or {},
-            test_openings=1 + max((each.test_openings for each in earlier), default=0),
+        return session.log.add_winner(
+            WinnerRecord(
+                run=run,
+                trials=trials,
+                uid=chosen.uid,
+                model=model,
+                validation=result.validation or {},
+                test=result.test or {},
+                answers=result.answers or {},
+                # Who died at it may have seen the test split, too.
+                test_openings=attempt + max((each.test_openings for each in earlier), default=0),
+            )
         )
-    return session.log.add_winner(record)
 
 
 def choose(history: Sequence[Outcome]) -> Outcome | None:

@@ -4,6 +4,7 @@ from msearch_core.trial_log.board import MAX_ATTEMPTS, Board
 from msearch_core.trial_log.claims import Claim, take_key
 from msearch_core.trial_log.leases import Heartbeat, Identity
 from msearch_core.trial_log.log import TrialLog
+from msearch_core.trial_log.openings import opening
 from msearch_core.trial_log.reader import CorruptChunkError
 from msearch_core.trial_log.records import (
     ProductionRecord,
@@ -30,5 +31,6 @@ __all__ = [
     "TrainersRecord",
     "TrialLog",
     "WinnerRecord",
+    "opening",
     "take_key",
 ]

@@ -14,13 +14,34 @@ from msearch_core.trial_log.store import Store
 
 
 @dataclass(frozen=True, kw_only=True)
-class Claim(Record):
-    """One attempt at one trial. Whoever created its file owns the attempt, until it is released or the owner dies.
+class Owned(Record):
+    """An attempt at something. Whoever created its file owns the attempt, until it is released or the owner dies.
+
+    Attributes:
+        owner: the ``Identity`` of a process, as a mapping.
+    """
+
+    owner: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        try:
+            Identity(**self.owner)
+        except TypeError as error:
+            raise ValueError(f"no owner of an attempt: {error}") from error
+
+    @property
+    def identity(self) -> Identity:
+        """The owner."""
+        return Identity(**self.owner)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim(Owned):
+    """One attempt at one trial, which a trainer owns.
 
     Attributes:
         uid: the trial.
         attempt: 1 for the first trainer at it, then counting.
-        owner: the trainer's ``Identity``, as a mapping.
         proposal: the whole proposal, so that another trainer can take the trial over.
         key: the proposal's key, by which it is tried once in a run.
         history: what the proposal saw: chunks, further results, pending uids.
@@ -31,24 +52,12 @@ class Claim(Record):
 
     uid: str
     attempt: int
-    owner: Mapping[str, Any]
     proposal: Mapping[str, Any]
     key: str
     history: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     redraws: int = 0
     refused: str | None = None
     lost: int = 0
-
-    def __post_init__(self) -> None:
-        try:
-            Identity(**self.owner)
-        except TypeError as error:
-            raise ValueError(f"no owner of a claim: {error}") from error
-
-    @property
-    def identity(self) -> Identity:
-        """The owner."""
-        return Identity(**self.owner)
 
     def taken_over_by(self, owner: Identity, **changes: Any) -> Claim:
         """The next attempt at the same proposal."""

@@ -157,6 +157,11 @@ def key_file(run: str, key: str, taker: int) -> str:
     return f"claims/keys/{check_run(run)}-{_checked(_KEY, key, 'proposal key')}.{taker}"
 
 
+def opening_file(run: str, trials: int, attempt: int) -> str:
+    """Who opens, or opened, the test split for the winner of so many trials of a run; the n-th attempt, from 1."""
+    return f"claims/winners/{check_run(run)}-{trials}.{attempt}.json"
+
+
 def heartbeat_file(trainer: str, counter: int) -> str:
     """One beat of a trainer: an empty object."""
     return f"heartbeats/{_checked(_TRAINER, trainer, 'trainer name')}/{counter}"
