@@ -195,18 +195,21 @@ def trials(
     ] = None,
 ) -> None:
     """List the trials on record, best first."""
-    from msearch_core.listing import as_lines, list_trials
+    from msearch_core.listing import as_lines, list_trials, runs_apart
     from msearch_core.listing import where as filtered
     from msearch_core.trial_log import TrialLog
 
     opened = TrialLog(log)
     opened.search()
-    frame = list_trials(filtered(opened.trials(), where or []), sort, columns)
+    listed = filtered(opened.trials(), where or [])
+    frame = list_trials(listed, sort, columns)
     if output is Format.JSON:
         sys.stdout.write(frame.to_json(orient="records", date_format="iso", force_ascii=False, indent=1) + "\n")
     elif output is Format.CSV:
         frame.to_csv(sys.stdout, index=False)
     else:
+        if several := runs_apart(listed):
+            console.print(several, style="dim", soft_wrap=True)
         head, *lines = as_lines(frame, console.width)
         console.print(head if lines else "no trial is on record yet", style="bold" if lines else "", soft_wrap=True)
         console.out("\n".join(lines), end="\n" if lines else "", highlight=False)
@@ -239,6 +242,8 @@ def compare(
         sys.stdout.write(printing.as_csv(found))
     else:
         console.print(printing.groups_table(found) if by else printing.comparison_table(found))
+        if by is Grouping.BLOCK and "effect" not in found:
+            console.print("too few trials have a score yet to tell what each block does for it", style="dim")
 
 
 @app.command()

@@ -60,6 +60,17 @@ def list_trials(frame: pd.DataFrame, sort: str | None = None, columns: str | Non
     return ordered[chosen].reset_index(drop=True)
 
 
+def runs_apart(frame: pd.DataFrame) -> str | None:
+    """One line that says so where trials are of runs on different data, whose scores do not compare."""
+    if frame["data_fingerprint"].nunique() < 2:
+        return None
+    runs = sorted(frame["run"].dropna().unique())
+    return (
+        f"runs {', '.join(runs)} are on different data, and their scores do not compare; "
+        f"of one alone: --where 'run == {runs[-1]}'"
+    )
+
+
 def _in_order(values: pd.Series) -> pd.Series:
     """Values that can be compared: lists are, by their first elements, then by their second ones; arrays are not."""
     return values.map(tuple, na_action="ignore") if values.dtype == object else values

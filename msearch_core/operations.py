@@ -99,8 +99,11 @@ def promote(
     opened = TrialLog(log)
     opened.search()
     if history:
-        for number, record in enumerate(opened.productions(), start=1):
+        records = opened.productions()
+        for number, record in enumerate(records, start=1):
             console.print(f"{number}  {record.uid}  {record.reason}", soft_wrap=True)
+        if not records:
+            console.print("nothing has been in use yet; `msearch promote LOG` puts the newest winner into use")
         return
     if rollback and uid:
         raise UserError("give a trial or --rollback, not both")

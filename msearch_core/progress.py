@@ -98,11 +98,15 @@ class Progress:
 def follow(progress: Progress, console: Console, running: Iterator[bool]) -> None:
     """Show a run until it ends: live on a terminal, a line for each trial elsewhere.
 
+    Trials that are on record at the beginning are counted, and not shown again.
+
     Args:
         progress: the run.
         console: where to.
         running: yields for as long as the search is at work.
     """
+    if progress.look():
+        console.print(f"{_count(progress)} trials are on record already{_leader(progress)}", soft_wrap=True)
     if not console.is_terminal:
         for _ in running:
             for outcome in progress.look():
@@ -118,13 +122,18 @@ def follow(progress: Progress, console: Console, running: Iterator[bool]) -> Non
         progress.look()
 
 
+def _count(progress: Progress) -> str:
+    record, done = progress.board.record, progress.board.done
+    return f"{done}" if record.is_open_ended else f"{done}/{record.trials}"
+
+
+def _leader(progress: Progress) -> str:
+    return f"; the best is {progress.best.uid}, {progress.score(progress.best)}" if progress.best else ""
+
+
 def _print_line(progress: Progress, outcome: Outcome, console: Console) -> None:
-    record = progress.board.record
-    of = f"{progress.board.done}" if record.is_open_ended else f"{progress.board.done}/{record.trials}"
-    console.print(
-        f"{of}  {outcome.uid}  {progress.score(outcome)}  {described(outcome.architecture, outcome.members)}",
-        soft_wrap=True,
-    )
+    words = (_count(progress), outcome.uid, progress.score(outcome), described(outcome.architecture, outcome.members))
+    console.print("  ".join(words), soft_wrap=True)
 
 
 def show_winner(log: TrialLog, trial: Trial, winner: WinnerRecord, console: Console) -> None:

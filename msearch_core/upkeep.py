@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from itertools import groupby
 from typing import Annotated, Literal
 
 import typer
@@ -29,8 +30,10 @@ def check(
     else:
         for name in rebuilt:
             console.print(f"rebuilt {name}")
-        for finding in report.findings:
-            console.print(f"{finding.level}: {finding.name} {finding.what}", soft_wrap=True)
+        for (level, what), found in groupby(report.findings, lambda each: (each.level, each.what)):
+            first, *others = found
+            more = f" (and {len(others)} more like it)" if others else ""
+            console.print(f"{level}: {first.name} {what}{more}", soft_wrap=True)
         counts = (
             f"{report.rows} trials ({report.unsealed} not sealed yet), {report.chunks} chunks, {report.files} files"
         )

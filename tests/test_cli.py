@@ -1,5 +1,6 @@
 """The command line's answers that need no search."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -60,6 +61,21 @@ def test_trials_are_sorted_by_lists_too(name: str, tmp_path: Path) -> None:
         log.append(trial(slot, **{name: values}))
     for sort, expected in ((name, "312"), (f"-{name}", "132")):
         assert "".join(uid[-1] for uid in list_trials(log.trials(), sort)["uid"]) == expected
+
+
+def test_trials_of_runs_on_different_data_are_told_apart(log: str) -> None:
+    assert "different data" not in msearch("trials", log).stdout
+    for slot, run in ((11, "0001"), (12, "0002")):
+        TrialLog(log).append(dataclasses.replace(trial(slot), run=run, data_fingerprint=run, direction="max"))
+    assert "runs 0001, 0002 are on different data" in msearch("trials", log).stdout
+    assert "different data" not in msearch("trials", log, "--where", "run == 0002").stdout
+    assert json.loads(msearch("trials", log, "--format", "json").stdout)
+
+
+def test_effects_of_blocks_that_cannot_be_told_yet_are_not_left_out_in_silence(log: str) -> None:
+    said = "too few trials have a score yet to tell what each block does for it"
+    assert said in msearch("compare", log, "--by", "block").stdout
+    assert said not in msearch("compare", log, "--by", "kind").stdout
 
 
 def test_long_cells_are_folded_in_the_last_column(log: str) -> None:
@@ -223,6 +239,16 @@ def test_check_seal_and_prune_say_what_they_did(log: str) -> None:
     assert (repaired.returncode, "rebuilt trials/00000002.parquet" in repaired.stdout) == (0, True)
 
 
+def test_what_is_amiss_with_many_files_is_one_line(log: str) -> None:
+    for slot in (5, 6, 7):
+        TrialLog(log).append(trial(slot, weights=f"weights/0001-{slot:06d}.1.safetensors", direction="max"))
+    told = msearch("check", log)
+    assert told.returncode == 0
+    (line,) = [each for each in told.stdout.splitlines() if each.startswith("note")]
+    assert line.endswith("is named by a row and gone: its children start fresh (and 2 more like it)")
+    assert len(json.loads(msearch("check", log, "--format", "json").stdout)["findings"]) == 3
+
+
 def test_the_number_of_trainers_of_a_run_that_is_not_there(log: str) -> None:
     refused = msearch("trainers", log, "3")
     assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
@@ -247,6 +273,7 @@ def test_a_refresh_without_a_log_is_refused(tmp_path: Path) -> None:
 
 
 def test_nothing_to_promote_is_one_line(log: str) -> None:
+    assert "nothing has been in use yet" in msearch("promote", log, "--history").stdout
     refused = msearch("promote", log)
     assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
     assert "only winners can be put into use: none yet" in refused.stderr

@@ -1,0 +1,51 @@
+"""What a search says of itself where there is no terminal."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from msearch_core.algorithms.history import COLUMNS
+from msearch_core.progress import Progress, follow
+from msearch_core.trial_log import TrialLog
+from tests.test_log_contract import run_record, search_record, trial
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> TrialLog:
+    made = TrialLog(str(tmp_path / "log"))
+    made.open(search_record())
+    made.add_run(run_record(3))
+    return made
+
+
+def followed(log: TrialLog, running: Iterator[bool]) -> list[str]:
+    said = io.StringIO()
+    progress = Progress(log.search(), log.board(run_record(3), COLUMNS))
+    follow(progress, Console(file=said, width=200), running)
+    return said.getvalue().splitlines()
+
+
+def finishing(log: TrialLog, *slots: int) -> Iterator[bool]:
+    for slot in slots:
+        log.append(trial(slot, run="0001", architecture=("dense(units=64)",), direction="max"))
+        yield True
+
+
+def test_each_trial_is_a_line(log: TrialLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("msearch_core.progress.LOOK_SECONDS", 0.0)
+    first, second = followed(log, finishing(log, 1, 2))
+    assert first == "1/3  0001-000001  accuracy 0.0100  dense(units=64)"
+    assert second.startswith("2/3  0001-000002")
+
+
+def test_a_search_that_goes_on_counts_what_was_there(log: TrialLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("msearch_core.progress.LOOK_SECONDS", 0.0)
+    list(finishing(log, 1, 2))
+    earlier, last = followed(log, finishing(log, 3))
+    assert earlier == "2/3 trials are on record already; the best is 0001-000002, accuracy 0.0200"
+    assert last.startswith("3/3  0001-000003")
