@@ -17,20 +17,26 @@ def snippets(word: str) -> list[str]:
     return [block for block in re.findall(r"```python\n(.*?)```", README.read_text(), re.S) if word in block]
 
 
-@pytest.fixture(params=["local", "gcs"])
+@pytest.fixture(params=["local", "local, less is better", "gcs"])
 def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.chdir(tmp_path)
-    place = LOCAL if request.param == "local" else f"{request.getfixturevalue('gcs_bucket')}/{LOCAL}"
+    place = f"{request.getfixturevalue('gcs_bucket')}/{LOCAL}" if request.param == "gcs" else LOCAL
+    direction, scores = ("min", (0.3, 0.2, 0.1)) if "less" in request.param else ("max", (0.7, 0.8, 0.9))
     log = TrialLog(place)
-    log.open(search_record())
+    log.open(search_record(direction=direction))
     rows = {
-        1: {"objective": 0.7, "architecture": ("dense(units=64)",)},
-        2: {"objective": 0.8, "architecture": ("dense(units=64)", "dense(units=32)"), "parents": ("0001-000001",)},
-        3: {"objective": 0.9, "architecture": ("dense(units=32)",), "parents": ("0001-000002",)},
+        1: {"objective": scores[0], "architecture": ("dense(units=64)",)},
+        2: {
+            "objective": scores[1],
+            "architecture": ("dense(units=64)", "dense(units=32)"),
+            "parents": ("0001-000001",),
+        },
+        3: {"objective": scores[2], "architecture": ("dense(units=32)",), "parents": ("0001-000002",)},
         4: {"objective": None, "status": "failed", "architecture": ("dense(units=64)",)},
     }
+    same = {"run": "0001", "mutation": {"change": "replace"}, "direction": direction}
     for slot, fields in rows.items():
-        log.append(trial(slot, run="0001", wall_seconds=float(slot), mutation={"change": "replace"}, **fields))
+        log.append(trial(slot, wall_seconds=float(slot), **same, **fields))
     log.seal()
     return place
 
