@@ -109,6 +109,14 @@ class TestPage:
         assert len(errors) > 1
         assert all(error in text for error in errors)
 
+    def test_it_says_what_the_winner_does_not_look_at(self, tmp_path: Path) -> None:
+        log = fill(str(tmp_path / "log"), 20)
+        (winner,) = log.winners()
+        assert "Left out of the data" not in " ".join(Texts(build_page(log)).texts)
+        log.add_winner(dataclasses.replace(winner, dropped={"<id>": "is a number that differs in every row"}))
+        text = " ".join(Texts(build_page(log)).texts)
+        assert "Left out of the data: '<id>' is a number that differs in every row." in text
+
     def test_a_running_search_is_told_from_an_ended_one(self, tmp_path: Path) -> None:
         log = fill(str(tmp_path / "log"), 30, finished=False)
         page = build_page(log, refresh=5)

@@ -33,6 +33,7 @@ def test_an_ensemble_in_use_is_scored_again(tmp_path: Path, monkeypatch: pytest.
     wine = load_wine(as_frame=True).frame
     wine["target"] = wine["target"].map({0: "a", 1: "b", 2: "c"})
     wine["strong"] = wine["alcohol"].round(1)
+    wine["constant"] = 1
     data = tmp_path / "wine.csv"
     wine.iloc[::2].to_csv(data, index=False)
     config = make_config(
@@ -66,6 +67,7 @@ def test_an_ensemble_in_use_is_scored_again(tmp_path: Path, monkeypatch: pytest.
             row.uid for row in sorted(again, key=lambda row: -(row.objective or 0)) if row.architecture
         ]
         assert winner.uid in made.index
+        assert winner.dropped.keys() == {"constant"}
         decided, reason = production.decide(log, session.run, winner)
         assert isinstance(decided, bool)
         assert "against 0001-000004" in reason

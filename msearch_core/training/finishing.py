@@ -78,6 +78,7 @@ def name_winner(session: Session, host: TrainingHost, scratch: Path, threads: in
                 validation=result.validation or {},
                 test=result.test or {},
                 answers=result.answers or {},
+                dropped=session.problem.preprocessing.get("dropped", {}),
                 # Who died at it may have seen the test split, too.
                 test_openings=attempt + max((each.test_openings for each in earlier), default=0),
             )

@@ -146,6 +146,7 @@ class WinnerRecord(Record):
         test: metrics by name.
         test_openings: how often the test split had been scored in this log, this time included.
         answers: what it gets right and wrong on the validation split, by target (`msearch_core.answers`).
+        dropped: the columns of the data that it does not look at, each with the reason.
     """
 
     run: str
@@ -156,6 +157,7 @@ class WinnerRecord(Record):
     test: Mapping[str, float]
     test_openings: int
     answers: Mapping[str, Any] = field(default_factory=dict)
+    dropped: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from msearch_core.data.features import left_out
 from msearch_core.report.compare import compare
 from msearch_core.report.costs import phase_costs
 from msearch_core.report.differences import changes
@@ -91,6 +92,7 @@ def winner_card(trial: Any, winner: WinnerRecord | None, objective: str, log: st
             element("h3", "Architecture"),
             *_drawn(trial, known),
             element("p", " · ".join(settings), class_="muted") if settings else None,
+            element("p", f"Left out of the data: {left_out(vars(winner))}.") if winner and winner.dropped else None,
             element(
                 "div",
                 element("div", element("h3", "All its scores"), element("table", head, element("tbody", *rest)))
