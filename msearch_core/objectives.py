@@ -8,6 +8,7 @@ example's own steps are scored.
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ import numpy as np
 
 from msearch_core.data.problem import Problem, Target, Task
 from msearch_core.errors import UserError
+from msearch_core.fingerprint import digest, source
 from msearch_core.loading import load_code
 from msearch_core.metrics import METRICS, Direction, Metric
 
@@ -34,11 +36,13 @@ class Objective:
         name: what it is called.
         direction: whether more or less is better.
         function: ``function(y, outputs, weight)`` of arrays by target; ``weight`` may be ``None``.
+        fingerprint: names what a function of the user's own computes; empty for a built-in score.
     """
 
     name: str
     direction: Direction
     function: Callable[[Arrays, Arrays, np.ndarray | None], float]
+    fingerprint: str = ""
 
     def score(self, y: Arrays, outputs: Arrays, weight: np.ndarray | None = None) -> float:
         """The score.
@@ -165,11 +169,11 @@ def _users_own(problem: Problem, name: str) -> Objective:
     direction: Any = getattr(function, "direction", "max")
     if not callable(function) or direction not in ("max", "min"):
         raise UserError(f"{name!r} is no objective; expected a function (y, outputs) with direction 'max' or 'min'")
-    own = function
+    own: Any = function
     only = problem.targets[0].name if len(problem.targets) == 1 else None
 
     def score(y: Arrays, outputs: Arrays, weight: np.ndarray | None) -> float:
         del weight
         return float(own(y, outputs) if only is None else own(y[only], outputs[only]))
 
-    return Objective(name, direction, score)
+    return Objective(name, direction, score, digest(source(own)) if inspect.isfunction(own) else "")

@@ -90,6 +90,7 @@ def join(config: SearchConfig, cache: Path | None = None) -> Session:
         task="+".join(target.task for target in prepared.problem.targets),
         settings=config.settings,
         versions=versions(),
+        objective_fingerprint=objective.fingerprint,
     )
     log = TrialLog(config.log or str(Path(LOGS).absolute() / name))
     try:
@@ -99,6 +100,7 @@ def join(config: SearchConfig, cache: Path | None = None) -> Session:
         if earlier := [run for run in runs if run.data_fingerprint == prepared.fingerprint] or runs:
             if config.log is None and earlier[-1].data["data"] != source.data:
                 raise UserError(f"{log.url} searches {earlier[-1].data['data']}; give this search a --name of its own")
+            _check_same_task(data_options(earlier[-1].data), source, log.url)
             if earlier[-1].moved != prepared.moved:
                 # Examples that an earlier run put on another side stay there.
                 data = prepare_cached(source, seed=config.seed, moved=earlier[-1].moved, cache=cache)
@@ -131,6 +133,12 @@ def rejoin(log_url: str, run: str, data: Path | None = None) -> Session:
     if session.space.fingerprint != search.space_fingerprint:
         raise UserError(
             f"the space {search.space!r} of this machine is not the one that {log.url} was begun with; "
+            "install the same version, or use another --log"
+        )
+    objective = find_objective(session.problem, search.objective)
+    if search.objective_fingerprint not in ("", objective.fingerprint):
+        raise UserError(
+            f"the objective {search.objective!r} of this machine is not the one that {log.url} was begun with; "
             "install the same version, or use another --log"
         )
     return session
@@ -219,12 +227,27 @@ def _longer(minutes: float | None, than: float | None) -> bool:
 
 def _check_same(found: SearchRecord, wanted: SearchRecord, url: str) -> None:
     """Refuse to mix searches in one log."""
-    for field in ("task", "space", "objective", "algorithm", "seed"):
+    for field in ("task", "space", "objective", "direction", "algorithm", "seed"):
         _same(field, getattr(found, field), getattr(wanted, field), url)
     for field in wanted.settings:
         _same(field, found.settings.get(field), wanted.settings[field], url)
     if found.space_fingerprint != wanted.space_fingerprint:
         raise UserError(f"the space {wanted.space!r} has changed since {url} was begun; use another --log or --name")
+    if found.objective_fingerprint not in ("", wanted.objective_fingerprint):
+        raise UserError(
+            f"the objective {wanted.objective!r} has changed since {url} was begun, and its scores would not compare; "
+            "use another --log or --name"
+        )
+
+
+def _check_same_task(found: DataOptions, wanted: DataOptions, url: str) -> None:
+    """Refuse new data that something else is to be learned from: its scores would not compare with earlier ones."""
+    for field in ("target", "task", "task_weight", "weight", "balance", "group"):
+        _same(field, _words(getattr(found, field)), _words(getattr(wanted, field)), url)
+
+
+def _words(option: object) -> object:
+    return ", ".join(option) if isinstance(option, tuple) else option or None
 
 
 def _same(field: str, found: object, wanted: object, url: str) -> None:

@@ -1,6 +1,7 @@
 """Joining a search: what is created, joined, extended or refused."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def config(table: Path, **options: object):
-    return make_config(data=str(table), target="y", log=str(table.parent / "log"), **options)
+    return make_config(**{"data": str(table), "target": "y", "log": str(table.parent / "log"), **options})
 
 
 def test_a_search_begins_and_the_same_command_joins_it(table: Path) -> None:
@@ -152,12 +153,17 @@ def test_a_trainer_refuses_data_that_changed(table: Path) -> None:
         ({"max_params": 10}, "with max-params None, not 10"),
         ({"minimize": "flops"}, "with minimize None, not flops"),
         ({"algorithm_options": {"beam_size": 2}}, "with algorithm-options None, not"),
+        ({"target": "b", "task": ["classification"]}, "with target y, not b"),
+        ({"weight": "b"}, "with weight None, not b"),
+        ({"group": "a"}, "with group None, not a"),
+        ({"balance": True}, "with balance None, not True"),
     ],
 )
 def test_a_log_of_another_search_is_refused(table: Path, options: dict[str, object], message: str) -> None:
     join(config(table, trials=5))
     with pytest.raises(UserError, match=message):
         join(config(table, trials=5, **options))
+    assert len(TrialLog(str(table.parent / "log")).runs()) == 1
 
 
 def test_a_log_begun_before_there_were_further_settings_still_opens(table: Path) -> None:
@@ -195,6 +201,38 @@ def test_an_objective_and_a_source_of_the_users_own(table: Path, monkeypatch: py
     assert joined.search.objective == f"{table.parent}/mine.py:score"
     assert joined.run.data["data"] == f"{table.parent}/mine.py:source"
     assert joined.problem.input_shape == (2,)
+
+
+@pytest.mark.parametrize(
+    ("edited", "message"),
+    [
+        (
+            "def score(y, outputs):\n    return 1.0\n",
+            "has changed since .* its scores would not compare",
+        ),
+        ("def score(y, outputs):\n    return 0.0\nscore.direction = 'min'\n", "with direction max, not min"),
+        ("def score(y, outputs):\n    'Only words.'\n    return 0.0  # and more\n", None),
+    ],
+)
+def test_an_objective_that_computes_something_else_is_another_search(
+    table: Path, monkeypatch: pytest.MonkeyPatch, edited: str, message: str | None
+) -> None:
+    monkeypatch.setenv("MSEARCH_CODE_PATH", str(table.parent))
+    own = table.parent / "mine.py"
+    own.write_text("def score(y, outputs):\n    return 0.0\n")
+    asked = config(table, trials=5, objective=f"{own}:score")
+    first = join(asked)
+    for name in [name for name in sys.modules if name.startswith("mine_")]:
+        del sys.modules[name]  # the file is read again, as by another process
+    own.write_text(edited)
+    if message is None:
+        assert join(asked).run == first.run
+        return
+    with pytest.raises(UserError, match=message):
+        join(asked)
+    if "direction" not in message:
+        with pytest.raises(UserError, match="of this machine is not the one"):
+            rejoin(first.log.url, "0001")
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,7 @@ class SearchRecord(Record):
         task: ``classification`` or ``regression``.
         settings: how every trial is trained: steps, batch size, limits.
         versions: packages at the time of creation.
+        objective_fingerprint: hash of what an objective of the user's own computes; empty for a built-in one.
     """
 
     id: str
@@ -88,6 +89,7 @@ class SearchRecord(Record):
     task: str
     settings: Mapping[str, Any]
     versions: Mapping[str, str] = field(default_factory=dict)
+    objective_fingerprint: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
