@@ -122,9 +122,9 @@ def search(config: SearchConfig) -> State[Any]:
         finisher = Finisher(session, stack)
         stack.callback(trainers.stop)
         logger.info(
-            "log %s, run %s on %s: %d trials, %d trainers; look with: msearch trials %s",
+            "log %s, run %s on %s: %s, %d trainers; look with: msearch trials %s",
             *(session.log.url, session.run.run, session.run.data["data"]),
-            *(session.run.trials, trainers.count, session.log.url),
+            *(session.run.budget, trainers.count, session.log.url),
         )
         if unused := left_out(session.problem.preprocessing):
             logger.warning("left out of the data: %s", unused)
@@ -133,9 +133,7 @@ def search(config: SearchConfig) -> State[Any]:
         except TrainersFailedError as error:
             return Failed(message=str(error))
         if not board.is_over:
-            return Cancelled(
-                message=f"{board.done} of {session.run.trials} trials are on record; start it again to go on"
-            )
+            return Cancelled(message=f"{board.record.counted(board.done)} are on record; start it again to go on")
         patiently(session.log.seal, give_up=stopping.is_set)
         named = shown(finisher.name_winner, partial(winner, session), logger)
         # They have seen that the run is over, and are about to end or have done so.
@@ -203,10 +201,10 @@ def watch(session: Session, trainers: Trainers, finisher: Finisher, stopping: th
         patiently(board.look, give_up=stopping.is_set)
         fresh = board.take()
         worked += worked_on(fresh)
-        artifacts.update(board, fresh)
+        minutes = used + (time.monotonic() - began) / 60
+        artifacts.update(board, fresh, minutes)
         if board.is_over or stopping.is_set():
             return board
-        minutes = used + (time.monotonic() - began) / 60
         if board.record.minutes is not None and minutes >= board.record.minutes and board.stopped is None:
             stop = StopRecord(reason=f"{board.record.minutes:g} minutes", minutes=minutes)
             patiently(partial(session.log.stop, board.record, stop), give_up=stopping.is_set)
@@ -246,6 +244,14 @@ def artifact_key(session: Session) -> str:
     return "".join(each if each.isalnum() else "-" for each in session.search.name.lower()).strip("-")
 
 
+def budget_used(board: Board, minutes: float) -> float:
+    """How many per cent of a run's budget are used: of its trials or of its time, whichever is further."""
+    if board.is_over:
+        return 100.0
+    by_time = minutes / board.record.minutes if board.record.minutes else 0.0
+    return min(100.0, 100.0 * max(board.done / board.record.trials, by_time))
+
+
 class Artifacts:
     """The progress and the leaderboard as Prefect shows them. A server that does not answer stops no search."""
 
@@ -259,8 +265,14 @@ class Artifacts:
         self._progress: UUID | None = None
         self._leaderboard: list[dict[str, Any]] = []
 
-    def update(self, board: Board, fresh: pa.Table) -> None:
-        """Bring them up to date if that was a while ago, or if the run is over."""
+    def update(self, board: Board, fresh: pa.Table, minutes: float) -> None:
+        """Bring them up to date if that was a while ago, or if the run is over.
+
+        Args:
+            board: the run.
+            fresh: its trials that are new since the last time.
+            minutes: how long it has been searched for.
+        """
         self._found = best([*self._found, *outcomes(fresh, board.run)], LEADERBOARD)
         now = time.monotonic()
         if now - self._shown < ARTIFACT_SECONDS and not board.is_over:
@@ -268,7 +280,7 @@ class Artifacts:
         self._shown = now
         self._tell(board)
         try:
-            self._publish(min(100.0, 100.0 * board.done / board.record.trials))
+            self._publish(budget_used(board, minutes))
         except Exception as error:
             self._logger.warning("Prefect does not take the artifacts: %s", one_line(error))
 
@@ -278,8 +290,8 @@ class Artifacts:
             return
         self._leader = leader.uid
         self._logger.info(
-            "%d of %d trials on record; the best so far is %s: %s %.4f, %s",
-            *(board.done, board.record.trials, leader.uid, self._session.search.objective, self._objective(leader)),
+            "%s on record; the best so far is %s: %s %.4f, %s",
+            *(board.record.counted(board.done), leader.uid, self._session.search.objective, self._objective(leader)),
             described(leader.architecture, leader.members),
         )
 

@@ -81,8 +81,8 @@ def trainer(parameters: TrainerParameters) -> State[None]:
         done = 0
         with worker.heartbeat(), tags(*labels):
             for claim in worker.claims():
-                shown(partial(worker.run, claim), partial(show, session, claim), logger)
-                done += 1
+                row = shown(partial(worker.run, claim), partial(show, session, claim), logger)
+                done += row is not None  # not one that was handed back
     wait_until_there(END_SECONDS)
     if worker.leaving:
         return Cancelled(message=f"left after {done} trials")

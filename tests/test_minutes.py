@@ -5,10 +5,13 @@ from __future__ import annotations
 import uuid
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flows.search import budget_used
 from msearch_core.trial_log import StopRecord, TrialLog
+from msearch_core.trial_log.records import UNLIMITED_TRIALS
 from tests.test_log_contract import run_record, search_record, trial
 
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -43,3 +46,27 @@ def test_time_that_a_stop_tells_counts_though_no_trial_was_under_way() -> None:
 def test_other_runs_and_what_was_scored_again_do_not_count() -> None:
     assert searched([(0, 3)], run="0002").minutes_used(run_record()) == 0.0
     assert searched([(0, 3)], kind="rescore").minutes_used(run_record()) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("trials", "minutes", "budget", "counted"),
+    [
+        (20, None, "20 trials", "1 of 20 trials"),
+        (2000, 0.5, "2,000 trials or 0.5 minutes", "1 of 2,000 trials"),
+        (UNLIMITED_TRIALS, 10.0, "10 minutes", "1 trials"),
+    ],
+)
+def test_a_budget_in_words(trials: int, minutes: float | None, budget: str, counted: str) -> None:
+    record = run_record(trials, minutes=minutes)
+    assert (record.budget, record.counted(1)) == (budget, counted)
+
+
+@pytest.mark.parametrize(
+    ("trials", "limit", "minutes", "percent"),
+    [(4, None, 99.0, 25.0), (4, 10.0, 1.0, 25.0), (4, 10.0, 5.0, 50.0), (UNLIMITED_TRIALS, 10.0, 20.0, 100.0)],
+)
+def test_the_share_of_a_budget_that_is_used(trials: int, limit: float | None, minutes: float, percent: float) -> None:
+    log = searched([(0, 1)])
+    board = log.board(run_record(trials, minutes=limit))
+    board.look()
+    assert budget_used(board, minutes) == percent

@@ -121,6 +121,16 @@ class RunRecord(Record):
         """Whether time alone ends the run."""
         return self.trials >= UNLIMITED_TRIALS
 
+    @property
+    def budget(self) -> str:
+        """What ends the run, such as ``20 trials or 10 minutes``."""
+        trials = [] if self.is_open_ended else [f"{self.trials:,} trials"]
+        return " or ".join([*trials, *([] if self.minutes is None else [f"{self.minutes:g} minutes"])])
+
+    def counted(self, done: int) -> str:
+        """So many trials of the run, such as ``5 of 20 trials``."""
+        return f"{done:,} trials" if self.is_open_ended else f"{done:,} of {self.trials:,} trials"
+
 
 @dataclass(frozen=True, kw_only=True)
 class StopRecord(Record):
