@@ -66,8 +66,9 @@ MOST_PARENTS = 100
 class Finisher:
     """Names the winner. Its training host loads TensorFlow while the last trials are still under way."""
 
-    def __init__(self, session: Session, stack: ExitStack) -> None:
+    def __init__(self, session: Session, stack: ExitStack, stopping: threading.Event) -> None:
         self._session = session
+        self._stopping = stopping
         self._stack = stack
         self._scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="msearch-winner-")))
         self._host: TrainingHost | None = None
@@ -80,7 +81,7 @@ class Finisher:
 
     def name_winner(self) -> WinnerRecord | None:
         """Choose the winner, open the test split for it, and put its model into the log."""
-        return name_winner(self._session, self.prepare(), self._scratch, cores())
+        return name_winner(self._session, self.prepare(), self._scratch, cores(), self._stopping.is_set)
 
 
 def winner(session: Session, name: Callable[[], WinnerRecord | None]) -> object:
@@ -119,7 +120,7 @@ def search(config: SearchConfig) -> State[Any]:
     labels = search_tags(session)
     tag_own_run(labels, logger)
     with ExitStack() as stack, tags(*labels):
-        finisher = Finisher(session, stack)
+        finisher = Finisher(session, stack, stopping)
         stack.callback(trainers.stop)
         logger.info(
             "log %s, run %s on %s: %s, %d trainers; look with: msearch trials %s",
@@ -130,12 +131,16 @@ def search(config: SearchConfig) -> State[Any]:
             logger.warning("left out of the data: %s", unused)
         try:
             board = watch(session, trainers, finisher, stopping, logger)
+            if not board.is_over:
+                return Cancelled(message=f"{board.record.counted(board.done)} are on record; start it again to go on")
+            patiently(session.log.seal, give_up=stopping.is_set)
+            named = shown(finisher.name_winner, partial(winner, session), logger)
         except TrainersFailedError as error:
             return Failed(message=str(error))
-        if not board.is_over:
-            return Cancelled(message=f"{board.record.counted(board.done)} are on record; start it again to go on")
-        patiently(session.log.seal, give_up=stopping.is_set)
-        named = shown(finisher.name_winner, partial(winner, session), logger)
+        except OSError as error:
+            if not stopping.is_set():
+                raise
+            return Cancelled(message=f"stopped while it waited ({one_line(error)}); start it again to go on")
         # They have seen that the run is over, and are about to end or have done so.
         trainers.stop(END_SECONDS)
     wait_until_there(API_SECONDS)

@@ -103,6 +103,19 @@ def test_a_link_that_failed_is_an_error_and_leaves_nothing(tmp_path: Path, monke
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_pause_ends_when_whoever_waits_gives_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("msearch_core.trial_log.patience.FIRST_SECONDS", 3600.0)
+    monkeypatch.setattr("msearch_core.trial_log.patience.LOOK_SECONDS", 0.01)
+    told = threading.Event()
+    threading.Timer(0.1, told.set).start()
+
+    def unreachable() -> None:
+        raise TimeoutError("no answer")
+
+    with pytest.raises(TimeoutError):
+        patiently(unreachable, give_up=told.is_set)
+
+
 def fill_up(folder: str) -> None:
     """In a mount namespace of its own: fill a real, small filesystem, then make room while an append waits."""
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", folder], check=True)

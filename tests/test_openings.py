@@ -80,7 +80,16 @@ def test_who_fails_at_it_makes_way_at_once(log: TrialLog) -> None:
     with pytest.raises(RuntimeError), opening(log.store, "0001", 3, lambda: False):
         raise RuntimeError("the model does not survive being saved")
     with opening(log.store, "0001", 3, lambda: False) as attempt:
-        assert attempt == 1
+        assert attempt == 2
+
+
+def test_who_waits_may_give_up(log: TrialLog) -> None:
+    leave(log.store, identity("elsewhere-1-abc"))
+    with (
+        pytest.raises(InterruptedError, match="elsewhere-1-abc opens the test split of run 0001"),
+        opening(log.store, "0001", 3, lambda: False, lambda: True),
+    ):
+        raise AssertionError("it was not its turn")
 
 
 def test_the_winner_of_a_larger_budget_is_another_one(log: TrialLog) -> None:

@@ -9,6 +9,7 @@ import builtins
 import dataclasses
 import json
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -35,6 +36,7 @@ from msearch_core.trial import Trial
 from msearch_core.trial_log import Claim, TrialLog, WinnerRecord
 from msearch_core.trial_log.check import Checker
 from msearch_core.trial_log.layout import artefact_file, checkpoint_file, checkpoint_folder
+from msearch_core.trial_log.patience import LONGEST_SECONDS
 from msearch_core.trial_log.pruning import prunable
 from msearch_core.trial_log.store import Store
 
@@ -168,6 +170,19 @@ def test_the_test_split_is_opened_once_though_the_store_errs(
     assert winner
     assert store.errors > 6
     assert [each.test_openings for each in run.log.winners()] == [1]
+
+
+def test_a_search_that_is_told_to_stop_does_not_wait_for_the_store(folder: Path, host: TrainingHost) -> None:
+    run = session(folder, "stopping", trials=1)
+    trainer = Trainer(run, host, folder)
+    for claim in trainer.claims():
+        assert trainer.run(claim)
+    away = dataclasses.replace(run, log=TrialLog(Erring(run.log.store)))
+    began = time.monotonic()
+    with pytest.raises(OSError, match="503"):
+        name_winner(away, host, folder, give_up=lambda: True)
+    assert time.monotonic() - began < LONGEST_SECONDS
+    assert run.log.winners() == []
 
 
 def test_of_two_searches_that_end_a_run_together_one_opens_the_test_split(folder: Path, host: TrainingHost) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from msearch_core.training.client import TrainingHost
 from msearch_core.training.spec import WinnerResult, WinnerSpec
 from msearch_core.trial_log import TrialLog, WinnerRecord, opening
 from msearch_core.trial_log.layout import model_folder
-from msearch_core.trial_log.patience import PatientStore
+from msearch_core.trial_log.patience import PatientStore, never
 
 
 def last_winner(session: Session) -> WinnerRecord | None:
@@ -30,21 +30,35 @@ def last_winner(session: Session) -> WinnerRecord | None:
     return None
 
 
-def name_winner(session: Session, host: TrainingHost, scratch: Path, threads: int = 1) -> WinnerRecord | None:
+def name_winner(
+    session: Session,
+    host: TrainingHost,
+    scratch: Path,
+    threads: int = 1,
+    give_up: Callable[[], bool] = never,
+) -> WinnerRecord | None:
     """Choose the winner of a finished run, score it on the test split and put its model into the log.
 
     A trial that won before keeps its test score: the test split is not opened again for it. Of several searches that
     end a run together, one opens it, and the others take over its record. A trial whose weights are gone cannot win.
     A store that does not answer is waited for.
 
+    Args:
+        session: the run.
+        host: the process that scores.
+        scratch: a local folder.
+        threads: cores to use.
+        give_up: whether to stop waiting for a store or for another search.
+
     Returns:
         The record; ``None`` if no trial of the run has a score.
 
     Raises:
         UserError: the finished model cannot be built or does not survive being saved.
+        OSError: the store did not answer for long, or the caller gave up.
     """
     # Once the test split was opened, that must come on record, whatever becomes of the store meanwhile.
-    session = replace(session, log=TrialLog(PatientStore(session.log.store)))
+    session = replace(session, log=TrialLog(PatientStore(session.log.store, give_up)))
     if named := last_winner(session):
         return named
     table = session.log.table()
@@ -65,7 +79,7 @@ def name_winner(session: Session, host: TrainingHost, scratch: Path, threads: in
     def settled() -> WinnerRecord | None:
         return next((each for each in session.log.winners() if each.run == run and each.trials >= trials), None)
 
-    with opening(session.log.store, run, trials, lambda: settled() is not None) as attempt:
+    with opening(session.log.store, run, trials, lambda: settled() is not None, give_up) as attempt:
         if attempt is None:
             return settled()
         result, model = _finish(session, chosen, by_uid, host, scratch, threads)
@@ -79,7 +93,7 @@ def name_winner(session: Session, host: TrainingHost, scratch: Path, threads: in
                 test=result.test or {},
                 answers=result.answers or {},
                 dropped=session.problem.preprocessing.get("dropped", {}),
-                # Who died at it may have seen the test split, too.
+                # Who died or failed at it may have seen the test split, too.
                 test_openings=attempt + max((each.test_openings for each in earlier), default=0),
             )
         )

@@ -162,6 +162,11 @@ def opening_file(run: str, trials: int, attempt: int) -> str:
     return f"claims/winners/{check_run(run)}-{trials}.{attempt}.json"
 
 
+def opening_released_file(run: str, trials: int, attempt: int) -> str:
+    """Says that the owner of an attempt at opening the test split failed at it."""
+    return f"claims/winners/{check_run(run)}-{trials}.{attempt}.released"
+
+
 def heartbeat_file(trainer: str, counter: int) -> str:
     """One beat of a trainer: an empty object."""
     return f"heartbeats/{_checked(_TRAINER, trainer, 'trainer name')}/{counter}"

@@ -18,16 +18,23 @@ logger = logging.getLogger(__name__)
 FIRST_SECONDS = 0.5
 LONGEST_SECONDS = 30.0
 TOTAL_SECONDS = 900.0
+LOOK_SECONDS = 1.0
+"""How often a pause looks whether to give up."""
 
 
-def patiently(operation: Callable[[], Result], give_up: Callable[[], bool] = lambda: False) -> Result:
+def never() -> bool:
+    """Whether to give up: no."""
+    return False
+
+
+def patiently(operation: Callable[[], Result], give_up: Callable[[], bool] = never) -> Result:
     """Do something with the store, again and again while it fails, with growing pauses of up to half a minute.
 
     That it waits, and why, is logged once.
 
     Args:
         operation: may be repeated; a missing object or a missing permission is an answer, and is raised at once.
-        give_up: whether to stop trying, looked at before each pause.
+        give_up: whether to stop trying, looked at before and during each pause.
 
     Raises:
         OSError: it failed for a quarter of an hour, or the caller gave up.
@@ -43,8 +50,14 @@ def patiently(operation: Callable[[], Result], give_up: Callable[[], bool] = lam
                 raise
             if pause == FIRST_SECONDS:
                 logger.warning("waiting for the log, since this failed: %s", error)
-        time.sleep(pause)
+        _sleep(pause, give_up)
         pause = min(2 * pause, LONGEST_SECONDS)
+
+
+def _sleep(seconds: float, give_up: Callable[[], bool]) -> None:
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0 and not give_up():
+        time.sleep(min(left, LOOK_SECONDS))
 
 
 class PatientStore(Store):
@@ -52,11 +65,13 @@ class PatientStore(Store):
 
     Args:
         store: the other one.
+        give_up: as for ``patiently``.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, give_up: Callable[[], bool] = never) -> None:
         super().__init__(store.fs, store.root)
         self._store = store
+        self._give_up = give_up
 
     @property
     def is_local(self) -> bool:
@@ -65,24 +80,24 @@ class PatientStore(Store):
 
     def create(self, name: str, data: bytes) -> bool:
         """See the base class."""
-        return patiently(partial(self._store.create, name, data))
+        return patiently(partial(self._store.create, name, data), self._give_up)
 
     def read(self, name: str) -> bytes:
         """See the base class."""
-        return patiently(partial(self._store.read, name))
+        return patiently(partial(self._store.read, name), self._give_up)
 
     def read_many(self, names: Iterable[str]) -> dict[str, bytes]:
         """See the base class."""
-        return patiently(partial(self._store.read_many, list(names)))
+        return patiently(partial(self._store.read_many, list(names)), self._give_up)
 
     def list(self, folder: str) -> list[str]:
         """See the base class."""
-        return patiently(partial(self._store.list, folder))
+        return patiently(partial(self._store.list, folder), self._give_up)
 
     def list_many(self, folders: Iterable[str]) -> dict[str, builtins.list[str]]:
         """See the base class."""
-        return patiently(partial(self._store.list_many, list(folders)))
+        return patiently(partial(self._store.list_many, list(folders)), self._give_up)
 
     def delete(self, name: str) -> None:
         """See the base class."""
-        patiently(partial(self._store.delete, name))
+        patiently(partial(self._store.delete, name), self._give_up)
