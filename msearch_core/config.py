@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -173,13 +174,25 @@ def make_config(**options: Any) -> SearchConfig:
 def wrong_option(error: ValidationError) -> UserError:
     """The first of the options that are wrong, with what was expected, in one line."""
     first = error.errors()[0]
-    option = "--" + str(first["loc"][0]).replace("_", "-") if first["loc"] else "options"
+    option = _flag(first["loc"][0]) if first["loc"] else "options"
     if first["type"] == "extra_forbidden":
-        return UserError(f"unknown option {option}; expected one of {', '.join(SearchConfig.model_fields)}")
+        return unknown_option(str(first["loc"][0]), SearchConfig.model_fields)
     message = first["msg"].removeprefix("Value error, ")
     # Of an option that is missing the input is all the others, and a log's URL may hold what nobody should see.
     got = "" if first["type"] == "missing" or "credentials" in message else f" (got {first['input']!r})"
     return UserError(f"{option}: {message[0].lower()}{message[1:]}{got}")
+
+
+def unknown_option(name: str, expected: Iterable[str]) -> UserError:
+    """That there is no such option, and what may have been meant."""
+    known = list(expected)
+    close = difflib.get_close_matches(name, known, 1)
+    meant = f"did you mean {_flag(close[0])}? Expected" if close else "expected"
+    return UserError(f"unknown option {_flag(name)}; {meant} one of {', '.join(known)}")
+
+
+def _flag(name: object) -> str:
+    return "--" + str(name).replace("_", "-")
 
 
 def parse_options(texts: Mapping[str, Any]) -> dict[str, Any]:

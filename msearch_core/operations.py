@@ -43,11 +43,16 @@ def trainers(
 
     opened = TrialLog(log)
     opened.search()
-    runs = [each.run for each in opened.runs()]
+    runs = {each.run: each for each in opened.runs()}
     if not runs or (run and run not in runs):
         raise UserError(f"{log} has no run {run or 'yet'}; it has {', '.join(runs) or 'none'}")
-    opened.set_trainers(run or runs[-1], count)
-    console.print(f"run {run or runs[-1]}: {count} trainers from now on, while its search is at work")
+    record = runs[run or next(reversed(runs))]
+    board = opened.board(record, ("uid", "run"))
+    board.look()
+    if board.is_over:
+        raise UserError(f"run {record.run} of {log} has ended; search again with more --trials or --minutes to go on")
+    opened.set_trainers(record.run, count)
+    console.print(f"run {record.run}: {count} trainers from now on, while its search is at work")
 
 
 def data_updated(data: Annotated[str, typer.Argument(help="The data, as the search was given it.")]) -> None:
@@ -131,11 +136,21 @@ def read_refresh(path: Path) -> RefreshParameters:
     from pydantic import ValidationError
 
     from flows.parameters import RefreshParameters
-    from msearch_core.config import absolute_folder, make_config, read_config, wrong_option
+    from msearch_core.config import (
+        SearchConfig,
+        absolute_folder,
+        make_config,
+        read_config,
+        unknown_option,
+        wrong_option,
+    )
     from msearch_core.session import absolute_source, code_reference
 
     options = dict(read_config(path))
-    given: dict[str, Any] = {key: options.pop(key) for key in ("keep", "overlap") if key in options}
+    own = RefreshParameters.model_fields.keys() - {"config"}
+    given: dict[str, Any] = {key: options.pop(key) for key in own if key in options}
+    for option in options.keys() - SearchConfig.model_fields.keys():
+        raise unknown_option(option, [*SearchConfig.model_fields, *sorted(own)])
     made_absolute = {
         "data": absolute_source,
         "test": absolute_source,

@@ -52,6 +52,12 @@ class Progress:
         self._seen = {claim.uid: self._seen.get(claim.uid, now) for claim in self.board.pending()}
         return new
 
+    @property
+    def waits(self) -> str:
+        """What a search without trainers waits for; empty if it has some."""
+        told = "no trainer is wanted; `msearch trainers LOG NUMBER` asks for some again"
+        return told if self.board.trainers == 0 else ""
+
     def score(self, outcome: Outcome) -> str:
         """A trial's objective as it stands in its row."""
         if outcome.score is None:
@@ -91,8 +97,8 @@ class Progress:
                     overflow="ellipsis",
                 ),
             )
-        waiting = Text("starting: Prefect's server, the trainers, TensorFlow ...", style="dim")
-        return Group(head, rows if rows.row_count else waiting if not done else Text(""))
+        waiting = Text(self.waits or "starting: Prefect's server, the trainers, TensorFlow ...", style="dim")
+        return Group(head, rows if rows.row_count else waiting if self.waits or not done else Text(""))
 
 
 def follow(progress: Progress, console: Console, running: Iterator[bool]) -> None:
@@ -108,9 +114,13 @@ def follow(progress: Progress, console: Console, running: Iterator[bool]) -> Non
     if progress.look():
         console.print(f"{_count(progress)} trials are on record already{_leader(progress)}", soft_wrap=True)
     if not console.is_terminal:
+        told = False
         for _ in running:
             for outcome in progress.look():
                 _print_line(progress, outcome, console)
+            if progress.waits and not told:
+                console.print(progress.waits, soft_wrap=True)
+            told = bool(progress.waits)
             time.sleep(LOOK_SECONDS)
         for outcome in progress.look():
             _print_line(progress, outcome, console)

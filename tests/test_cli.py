@@ -13,7 +13,7 @@ import pytest
 
 from msearch_core.listing import as_lines, list_trials
 from msearch_core.trial_log import TrialLog
-from tests.test_log_contract import search_record, trial
+from tests.test_log_contract import run_record, search_record, trial
 
 
 def msearch(*arguments: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -255,6 +255,14 @@ def test_the_number_of_trainers_of_a_run_that_is_not_there(log: str) -> None:
     assert "has no run yet" in refused.stderr
 
 
+def test_the_number_of_trainers_of_a_run_that_has_ended(log: str) -> None:
+    for trials, code in ((2, 2), (9, 0)):
+        TrialLog(log).add_run(run_record(trials, extension=trials))
+        answered = msearch("trainers", log, "3")
+        assert answered.returncode == code
+    assert "run 0001: 3 trainers from now on" in answered.stdout
+
+
 @pytest.mark.parametrize("command", [["deploy"], ["data-updated", "digits"]])
 def test_what_needs_a_server_says_so(command: list[str]) -> None:
     environment = {key: value for key, value in os.environ.items() if key != "PREFECT_API_URL"}
@@ -270,6 +278,11 @@ def test_a_refresh_without_a_log_is_refused(tmp_path: Path) -> None:
     refused = msearch("refresh", "search.toml", cwd=tmp_path)
     assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
     assert "needs the log" in refused.stderr
+    (tmp_path / "search.toml").write_text('data = "digits"\nlog = "log"\noverlapp = "join"')
+    refused = msearch("refresh", "search.toml", cwd=tmp_path)
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+    assert "unknown option --overlapp; did you mean --overlap? Expected one of data," in refused.stderr
+    assert ", keep, overlap" in refused.stderr
 
 
 def test_nothing_to_promote_is_one_line(log: str) -> None:

@@ -50,7 +50,7 @@ def test_data_has_a_short_name_that_tells_no_secret(data: str, name: str) -> Non
             r"--algorithm: there is no algorithm .* expected one of .*random.* \(got 'psychic'\)",
         ),
         ({"name": "../up"}, r"--name"),
-        ({"trails": 3}, r"unknown option --trails"),
+        ({"trails": 3}, r"unknown option --trails; did you mean --trials\? Expected one of data, "),
         ({"task_weight": {"a": -1}}, r"--task-weight: .*greater than or equal to 0 \(got -1\)"),
         ({"minimize": "price"}, r"--minimize: .*'parameters', 'flops', 'latency_ms' or 'model_bytes'"),
         ({"max_latency_ms": 0}, r"--max-latency-ms: .*greater than 0"),

@@ -43,6 +43,13 @@ def test_each_trial_is_a_line(log: TrialLog, monkeypatch: pytest.MonkeyPatch) ->
     assert second.startswith("2/3  0001-000002")
 
 
+def test_without_trainers_it_says_what_it_waits_for(log: TrialLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("msearch_core.progress.LOOK_SECONDS", 0.0)
+    log.set_trainers("0001", 0)
+    (said,) = [line for line in followed(log, iter([True, True])) if "trainer" in line]
+    assert said == "no trainer is wanted; `msearch trainers LOG NUMBER` asks for some again"
+
+
 def test_a_search_that_goes_on_counts_what_was_there(log: TrialLog, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("msearch_core.progress.LOOK_SECONDS", 0.0)
     list(finishing(log, 1, 2))

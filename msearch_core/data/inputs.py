@@ -53,10 +53,10 @@ def read_inputs(data: str, problem: Problem) -> Inputs:
     if kind_of(inputs) != _KINDS[spec["kind"]]:
         raise another_kind(data, kind_of(inputs), f"the model was trained on {_KINDS[spec['kind']]}")
     if isinstance(inputs, pd.DataFrame):
-        missing_columns(columns, inputs, data)
+        missing_columns(columns, inputs, repr(data))
         return inputs[columns]
     if isinstance(inputs, Sequences):
-        missing_columns(columns, inputs.steps, data)
+        missing_columns(columns, inputs.steps, repr(data))
         return Sequences(inputs.lengths, inputs.steps[columns])
     if isinstance(inputs, np.ndarray | Pictures):
         return fit(inputs, problem.input_shape, spec["dtype"], data)

@@ -162,10 +162,10 @@ def _matching(inputs: Inputs, known: Inputs, data: str) -> Inputs:
     if kind_of(inputs) != kind_of(known):
         raise another_kind(data, kind_of(inputs), f"the training data holds {kind_of(known)}")
     if isinstance(inputs, pd.DataFrame) and isinstance(known, pd.DataFrame):
-        tables.missing_columns(map(str, known.columns), inputs, data)
+        tables.missing_columns(map(str, known.columns), inputs, repr(data))
         return inputs[list(known.columns)]
     if isinstance(inputs, Sequences) and isinstance(known, Sequences):
-        tables.missing_columns(map(str, known.steps.columns), inputs.steps, data)
+        tables.missing_columns(map(str, known.steps.columns), inputs.steps, repr(data))
         return Sequences(inputs.lengths, inputs.steps[list(known.steps.columns)])
     if isinstance(inputs, np.ndarray | Pictures) and isinstance(known, np.ndarray | Pictures):
         return images.fit(inputs, known.shape[1:], str(known.dtype), data)

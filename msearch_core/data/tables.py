@@ -110,8 +110,13 @@ def check_usable(table: pd.DataFrame, url: str) -> None:
                 )
 
 
-def missing_columns(wanted: Iterable[str], present: Iterable[Hashable], url: str) -> None:
+def missing_columns(wanted: Iterable[str], present: Iterable[Hashable], what: str) -> None:
     """See that a model's columns are among those that there are.
+
+    Args:
+        wanted: the columns that are needed.
+        present: those that there are.
+        what: what lacks them, for the message.
 
     Raises:
         UserError: some are missing; it names them.
@@ -120,7 +125,7 @@ def missing_columns(wanted: Iterable[str], present: Iterable[Hashable], url: str
     missing = [name for name in wanted if name not in names]
     if missing:
         named = ", ".join(map(repr, missing))
-        raise UserError(f"{url!r} lacks the column{'s' if len(missing) > 1 else ''} {named}; {_listed(names)}")
+        raise UserError(f"{what} lacks the column{'s' if len(missing) > 1 else ''} {named}; {_listed(names)}")
 
 
 def _examples(
@@ -152,7 +157,7 @@ def _examples(
     else:
         lists = {name: found.lists[name] for name in kept if name in found.lists}
         if only is not None:
-            missing_columns(only, [*found.names, *(name for part in lists.values() for name in part.steps)], url)
+            missing_columns(only, [*found.names, *(name for part in lists.values() for name in part.steps)], repr(url))
         inputs = found.table[[name for name in kept if name in found.table and (only is None or name in only)]]
         check_usable(inputs, url)
         for part in lists.values():
