@@ -45,6 +45,7 @@ from msearch_core.config import SearchConfig
 from msearch_core.data.preprocessing import left_out
 from msearch_core.errors import UserError
 from msearch_core.proposal import described
+from msearch_core.score_text import score_text
 from msearch_core.session import Session, join
 from msearch_core.training.client import TrainingHost
 from msearch_core.training.finishing import name_winner
@@ -155,7 +156,7 @@ def search(config: SearchConfig) -> State[Any]:
 def told(winner: WinnerRecord, objective: str) -> str:
     """The winner in one line."""
     scores = {"validation": winner.validation.get(objective), "test": winner.test.get(objective)}
-    words = [f"{split} {objective} {value:.4f}" for split, value in scores.items() if value is not None]
+    words = [f"{split} {objective} {score_text(value)}" for split, value in scores.items() if value is not None]
     return f"the winner is {winner.uid}: {', '.join(words) or 'see the log for its scores'}"
 
 
@@ -231,7 +232,7 @@ def watch(session: Session, trainers: Trainers, finisher: Finisher, stopping: th
 def artifacts_of(session: Session, winner: WinnerRecord, logger: Logger) -> None:
     """The winner on a page of its own."""
     scores = "\n".join(
-        f"| {name} | {value:.4f} | {winner.test.get(name, float('nan')):.4f} |"
+        f"| {name} | {score_text(value)} | {score_text(winner.test.get(name, float('nan')))} |"
         for name, value in winner.validation.items()
     )
     text = (
@@ -295,8 +296,9 @@ class Artifacts:
             return
         self._leader = leader.uid
         self._logger.info(
-            "%s on record; the best so far is %s: %s %.4f, %s",
-            *(board.record.counted(board.done), leader.uid, self._session.search.objective, self._objective(leader)),
+            "%s on record; the best so far is %s: %s %s, %s",
+            *(board.record.counted(board.done), leader.uid, self._session.search.objective),
+            score_text(as_recorded(cast(float, leader.score), self._session.search.direction)),
             described(leader.architecture, leader.members),
         )
 

@@ -25,6 +25,7 @@ from flows.parameters import TrainerParameters
 from flows.prefect_api import wait_until_there
 from flows.recording import END_SECONDS, shown, tag_own_run
 from msearch_core.proposal import described_proposal
+from msearch_core.score_text import score_text
 from msearch_core.session import Session, rejoin
 from msearch_core.training.client import TrainingHost
 from msearch_core.training.limits import Limits
@@ -44,7 +45,7 @@ def trial(uid: str, train: Callable[[], Trial | None]) -> str:
     if row.error:
         logger.warning("%s %s: %s", uid, row.status, row.error)
     else:
-        score = "unknown" if row.objective is None else f"{row.objective:.4f}"
+        score = "unknown" if row.objective is None else score_text(row.objective)
         logger.info(
             "%s %s: %s %s, %s parameters, %.1f s, inherited %.0f %%, %s",
             *(uid, row.status, row.objective_name, score, row.parameters, row.wall_seconds or 0.0),

@@ -30,6 +30,8 @@ def answers(problem: Problem, split: Split, outputs: Mapping[str, np.ndarray]) -
         By target JSON with its ``task``, the number of ``examples`` and, of a classification, ``labels`` and the
         confusion matrix ``counts``, true classes in rows; of labels ``labels`` and of each the ``counts`` of true
         positives, false positives and false negatives; of numbers an even choice of ``truth`` and ``predicted``.
+        Where there are more classes than are told apart, ``others`` is how many the last one stands for, and of labels
+        how many are left out.
     """
     return {target.name: _of_target(target, split.y[target.name], outputs[target.name]) for target in problem.targets}
 
@@ -45,22 +47,25 @@ def _of_target(target: Target, y: np.ndarray, outputs: np.ndarray) -> Answers:
         said, is_true = outputs >= LIKELY, y > 0.5
         counts = np.stack([(said & is_true).sum(0), (said & ~is_true).sum(0), (~said & is_true).sum(0)], axis=1)
         kept = np.argsort(-is_true.sum(0), kind="stable")[:MOST_CLASSES]
-        return {**made, "labels": [target.labels[each] for each in kept], "counts": counts[kept].tolist()}
+        rest = len(target.labels) - len(kept)
+        found = {"labels": [target.labels[each] for each in kept], "counts": counts[kept].tolist()}
+        return {**made, **found, **({"others": rest} if rest else {})}
     chosen = np.linspace(0, len(y) - 1, min(len(y), MOST_POINTS)).astype(int)
     return {**made, "truth": _short(y[chosen]), "predicted": _short(outputs[chosen])}
 
 
 def _confusion(truth: np.ndarray, predicted: np.ndarray, labels: tuple[str, ...]) -> Answers:
-    names = list(labels)
+    names, others = list(labels), {}
     if len(names) > MOST_CLASSES:
         common = np.sort(np.argsort(-np.bincount(truth, minlength=len(names)), kind="stable")[: MOST_CLASSES - 1])
         places = np.full(len(names), MOST_CLASSES - 1)
         places[common] = np.arange(len(common))
         truth, predicted = places[truth], places[predicted]
-        names = [*(names[each] for each in common), f"{len(names) - len(common)} others"]
+        others = {"others": len(names) - len(common)}
+        names = [*(names[each] for each in common), f"{others['others']} others"]
     counts = np.zeros((len(names), len(names)), int)
     np.add.at(counts, (truth, predicted), 1)
-    return {"labels": names, "counts": counts.tolist()}
+    return {"labels": names, "counts": counts.tolist(), **others}
 
 
 def _short(numbers: np.ndarray) -> list[float]:

@@ -204,6 +204,7 @@ def trials(
     listed = filtered(opened.trials(), where or [])
     frame = list_trials(listed, sort, columns)
     if output is Format.JSON:
+        frame = frame.loc[:, ~frame.columns.duplicated()]
         sys.stdout.write(frame.to_json(orient="records", date_format="iso", force_ascii=False, indent=1) + "\n")
     elif output is Format.CSV:
         frame.to_csv(sys.stdout, index=False)

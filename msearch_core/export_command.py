@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from msearch_core.score_text import score_text
 from msearch_core.terminal import Log, console
 
 
@@ -31,8 +32,10 @@ def export(
 
     made = take_away(TrialLog(log), uid, [each.value for each in formats or (ExportFormat.KERAS,)], out)
     for each, score in made.scores.items():
-        was = "the data has changed since the search" if made.recorded is None else f"{made.recorded:.4f} in the search"
-        console.print(f"{each}: {made.objective} {score:.4f}, loaded again from disk ({was})", soft_wrap=True)
+        was = "the data has changed since the search"
+        if made.recorded is not None:
+            was = f"{score_text(made.recorded)} in the search"
+        console.print(f"{each}: {made.objective} {score_text(score)}, loaded again from disk ({was})", soft_wrap=True)
     console.print(f"wrote {made.uid} to {made.folder}; README.md there says how to use it", soft_wrap=True)
 
 

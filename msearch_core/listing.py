@@ -18,6 +18,7 @@ import msearch_core.blocks
 import search_spaces
 from msearch_core.block import BlockFamily
 from msearch_core.errors import UserError
+from msearch_core.report.scores import best_first
 from msearch_core.space import SearchSpace
 
 COLUMNS = (
@@ -39,7 +40,7 @@ def list_trials(frame: pd.DataFrame, sort: str | None = None, columns: str | Non
 
     Args:
         frame: rows of the log.
-        sort: a column, after ``-`` for descending order; best objective first if not given.
+        sort: a column, after ``-`` for descending order; if not given, the newest run first, and in it the best.
         columns: names separated by commas, ``all`` for every one; the usual ones if not given.
 
     Raises:
@@ -54,10 +55,22 @@ def list_trials(frame: pd.DataFrame, sort: str | None = None, columns: str | Non
     for name in (*chosen, key):
         if name not in frame.columns:
             raise UserError(f"there is no column {name!r}; expected some of {', '.join(frame.columns)}")
-    minimised = (frame["direction"] == "min").any()
-    ascending = bool(minimised) if sort is None else not sort.startswith("-")
-    ordered = frame.sort_values(key, ascending=ascending, na_position="last", kind="stable", key=_in_order)
+    if sort is None:
+        ordered = _best_first(frame)
+    else:
+        up = not sort.startswith("-")
+        ordered = frame.sort_values(key, ascending=up, na_position="last", kind="stable", key=_in_order)
     return ordered[chosen].reset_index(drop=True)
+
+
+def _best_first(frame: pd.DataFrame) -> pd.DataFrame:
+    """The newest run first, since scores of several do not compare; in a run the best first, those without one last."""
+    ranked = best_first(frame)
+    ordered = pd.Index([*ranked.index, *frame.index.difference(ranked.index)])
+    newest_first: pd.DataFrame = frame.loc[ordered].sort_values(
+        "run", ascending=False, na_position="last", kind="stable"
+    )
+    return newest_first
 
 
 def runs_apart(frame: pd.DataFrame) -> str | None:
@@ -81,6 +94,8 @@ GAP = 2
 MIN_FOLDED = 30
 """The last column is folded no narrower than this."""
 
+_CONTROLS = dict.fromkeys([*range(32), *range(127, 160)], "\N{REPLACEMENT CHARACTER}")
+"""Characters that would steer the terminal, which an error's message may hold."""
 _CONDITION = re.compile(r"\s*(\w+)\s*(==|=|!=|<=|>=|<|>|~)\s*(.*?)\s*")
 _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
     "==": operator.eq, "=": operator.eq, "!=": operator.ne,
@@ -126,7 +141,7 @@ def printable(value: Any) -> str:
         return ""
     if isinstance(value, float):
         return f"{value:,.0f}" if value.is_integer() and abs(value) >= 10 else f"{value:.4g}"
-    return str(value)
+    return str(value).translate(_CONTROLS)
 
 
 def as_lines(frame: pd.DataFrame, width: int) -> list[str]:

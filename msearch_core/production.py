@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from msearch_core.errors import UserError
+from msearch_core.score_text import score_text
 from msearch_core.trial_log import ProductionRecord, RunRecord, TrialLog, WinnerRecord
 
 
@@ -92,5 +93,8 @@ def decide(log: TrialLog, run: RunRecord, winner: WinnerRecord) -> tuple[bool, s
     if score is None:
         return False, f"{winner.uid} has no {search.objective}"
     gain = (score - old) * (-1 if search.direction == "min" else 1)
-    compared = f"{winner.uid} {score:.4f} against {used.uid} {old:.4f} ± {doubt:.4f} ({search.objective}, validation)"
+    compared = (
+        f"{winner.uid} {score_text(score)} against {used.uid} {score_text(old)} ± {score_text(doubt)} "
+        f"({search.objective}, validation)"
+    )
     return gain > doubt, f"{compared}: {'better' if gain > doubt else 'not better'} by more than the standard error"

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from msearch_core.algorithms.history import Outcome, as_recorded, best, outcomes
 from msearch_core.proposal import described, described_proposal
+from msearch_core.score_text import score_text
 from msearch_core.trial import Trial
 from msearch_core.trial_log import Board, SearchRecord, TrialLog, WinnerRecord
 
@@ -62,7 +63,7 @@ class Progress:
         """A trial's objective as it stands in its row."""
         if outcome.score is None:
             return "no score"
-        return f"{self.search.objective} {as_recorded(outcome.score, self.search.direction):.4f}"
+        return f"{self.search.objective} {score_text(as_recorded(outcome.score, self.search.direction))}"
 
     @property
     def remaining_seconds(self) -> float | None:
@@ -166,9 +167,9 @@ def show_winner(log: TrialLog, trial: Trial, winner: WinnerRecord, console: Cons
 def _scores(scores: object, objective: str | None, standard_error: float | None) -> str:
     values = dict(scores) if isinstance(scores, dict) else {}
     first = values.pop(objective, None)
-    error = f" ± {standard_error:.4f}" if standard_error is not None else ""
-    rest = ", ".join(f"{name} {value:.4f}" for name, value in values.items())
-    return f"{objective} {first:.4f}{error}" + (f"  ({rest})" if rest else "") if first is not None else rest
+    error = f" ± {score_text(standard_error)}" if standard_error is not None else ""
+    rest = ", ".join(f"{name} {score_text(value)}" for name, value in values.items())
+    return f"{objective} {score_text(first)}{error}" + (f"  ({rest})" if rest else "") if first is not None else rest
 
 
 def short(url: str) -> str:

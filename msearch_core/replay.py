@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from msearch_core.errors import UserError
+from msearch_core.score_text import score_text
 from msearch_core.terminal import Log
 
 if TYPE_CHECKING:
@@ -220,7 +221,7 @@ def _same(same: bool, what: str, recorded: str | None, now: str) -> str:
 def _score(trial: Any, name: str | None) -> str:
     if trial.objective is None:
         return f"{trial.status}{': ' + trial.error if trial.error else ''}"
-    error = "" if trial.objective_se is None else f" ± {trial.objective_se:.4f}"
+    error = "" if trial.objective_se is None else f" ± {score_text(trial.objective_se)}"
     return f"{name} {trial.objective:.6g}{error} ({trial.status}, {trial.steps} steps)"
 
 

@@ -63,6 +63,21 @@ def test_trials_are_sorted_by_lists_too(name: str, tmp_path: Path) -> None:
         assert "".join(uid[-1] for uid in list_trials(log.trials(), sort)["uid"]) == expected
 
 
+def test_what_would_steer_the_terminal_is_not_printed(log: str) -> None:
+    TrialLog(log).append(trial(5, objective=None, status="failed", error="\x1b[2J\x1b[31mok\x9b1m", direction="max"))
+    listed = msearch("trials", log, "--columns", "uid,error").stdout
+    assert "[31mok" in listed
+    assert not {"\x1b", "\x9b"} & set(listed)
+
+
+def test_the_newest_run_comes_first_and_of_equals_the_one_with_less_loss(log: str) -> None:
+    for slot, loss in ((5, 0.9), (6, 0.1)):
+        TrialLog(log).append(trial(slot, objective=1.0, metrics={"log_loss": loss}, run="0001", direction="max"))
+    TrialLog(log).append(dataclasses.replace(trial(1, direction="max"), uid="0002-000001", run="0002", objective=0.1))
+    listed = json.loads(msearch("trials", log, "--format", "json", "--columns", "uid,uid").stdout)
+    assert [row["uid"] for row in listed][:3] == ["0002-000001", "0001-000006", "0001-000005"]
+
+
 def test_trials_of_runs_on_different_data_are_told_apart(log: str) -> None:
     assert "different data" not in msearch("trials", log).stdout
     for slot, run in ((11, "0001"), (12, "0002")):

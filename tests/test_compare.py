@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 from sklearn.linear_model import Ridge
 
 from msearch_core.errors import UserError
@@ -21,7 +22,7 @@ from msearch_core.report.differences import architecture_difference, hyperparame
 from msearch_core.report.groups import groups
 from msearch_core.report.plots.pareto import front
 from msearch_core.report.printing import as_csv, as_json
-from msearch_core.report.scores import best_first, best_so_far, in_order, mean_interval, normal_interval
+from msearch_core.report.scores import best_first, best_so_far, in_order, mean_interval, score_interval
 from msearch_core.report.thinning import thin
 from msearch_core.trial import Trial, to_table
 from tests.test_log_contract import trial
@@ -43,6 +44,11 @@ def row(slot: int, objective: float | None, parents: tuple[int, ...] = (), **fie
         parents=tuple(f"0001-{each:06d}" for each in parents),
         **fields,
     )
+
+
+def proportion_interval(right: int, examples: int) -> tuple[float, float]:
+    found = stats.binomtest(right, examples).proportion_ci(method="wilson")
+    return found.low, found.high
 
 
 @pytest.fixture
@@ -72,18 +78,35 @@ class TestCompare:
 
     def test_interval_is_from_the_standard_error(self, family: pd.DataFrame) -> None:
         first, second = compare(family, ["0001-000003", "0001-000002"]).to_dict("records")
-        assert (first["low"], first["high"]) == pytest.approx((0.9 - 1.959964 * 0.01, 0.9 + 1.959964 * 0.01))
+        examples = 900  # 0.9 * 0.1 / 0.01**2
+        expected = proportion_interval(round(0.9 * examples), examples)
+        assert (first["low"], first["high"]) == pytest.approx(expected)
         assert math.isnan(second["low"])
         assert math.isnan(second["high"])
 
     def test_an_interval_ends_where_a_score_must(self) -> None:
         (only,) = compare(frame_of(row(1, 0.995, objective_se=0.01))).to_dict("records")
-        assert only["high"] == 1.0
-        assert only["low"] == pytest.approx(0.9754, abs=1e-4)
+        assert 0.995 < only["high"] < 1.0
 
     @pytest.mark.parametrize("name", ["f1_micro", "auc", "exact_match", "weather/accuracy"])
     def test_so_does_one_of_any_share(self, name: str) -> None:
-        assert normal_interval(0.995, 0.01, name)[1] == 1.0
+        low, high = score_interval(0.995, 0.01, name)
+        assert low < 0.995 < high < 1.0
+
+    def test_an_error_is_cut_off_where_it_must_be(self) -> None:
+        assert score_interval(0.1, 0.2, "rmse") == pytest.approx((0.0, 0.1 + 1.959964 * 0.2))
+        assert score_interval(0.9, 0.2, "r2") == pytest.approx((0.9 - 1.959964 * 0.2, 1.0))
+        assert score_interval(5.0, 0.2, "of my own") == pytest.approx((5.0 - 1.959964 * 0.2, 5.0 + 1.959964 * 0.2))
+
+    def test_no_error_seen_is_no_certainty(self) -> None:
+        assert np.isnan(score_interval(1.0, 0.0, "accuracy")).all()
+
+    @pytest.mark.parametrize(("examples", "accuracy"), [(100, 0.98), (300, 0.99), (60, 0.9), (200, 0.5)])
+    def test_the_interval_of_an_accuracy_holds_it_as_often_as_it_says(self, examples: int, accuracy: float) -> None:
+        right = np.random.default_rng(0).binomial(examples, accuracy, 2000)
+        seen = right[right < examples] / examples
+        ends = [score_interval(each, math.sqrt(each * (1 - each) / (examples - 1)), "accuracy") for each in seen]
+        assert np.mean([low <= accuracy <= high for low, high in ends]) > 0.92
 
     def test_differences_are_to_the_first(self, family: pd.DataFrame) -> None:
         first, second = compare(family, ["0001-000001", "0001-000003"]).to_dict("records")
@@ -202,6 +225,15 @@ class TestEffects:
         features, score, weights = rng.normal(size=(50, 4)), rng.normal(size=50), rng.integers(0, 3, 50).astype(float)
         expected = Ridge(alpha=effects.PENALTY).fit(features, score, sample_weight=weights).coef_
         np.testing.assert_allclose(effects._fit(features, score, weights), expected, atol=1e-10)
+
+    def test_ensembles_say_nothing_of_blocks(self, made_by_effects: pd.DataFrame) -> None:
+        alone = effects.block_effects(made_by_effects)
+        ensembles = [row(slot, 0.99, kind="ensemble", architecture=()) for slot in range(201, 221)]
+        ensembles += [row(slot, 0.99, kind="ensemble", architecture=("bad()",)) for slot in range(221, 241)]
+        ensembles += [row(241, 0.99, kind="rescore", architecture=())]
+        both = pd.concat([made_by_effects, frame_of(*ensembles)], ignore_index=True)
+        pd.testing.assert_frame_equal(alone, effects.block_effects(both))
+        assert groups(both, "block")["best"].max() < 0.99
 
     def test_too_few_trials_tell_nothing(self, made_by_effects: pd.DataFrame) -> None:
         assert effects.block_effects(made_by_effects.head(19)) is None

@@ -16,8 +16,10 @@ from benchmarks.reading import fill, simulated
 from msearch_core.answers import MOST_CLASSES, MOST_POINTS, answers
 from msearch_core.api import SearchResult
 from msearch_core.data.problem import Problem, Split, Target
+from msearch_core.report.compare import last_run
 from msearch_core.report.costs import phase_costs
 from msearch_core.report.page import build_page
+from msearch_core.report.page.build import figures
 from msearch_core.report.page.markup import element, table
 from msearch_core.report.page.payload import figure_json
 from msearch_core.report.plots import predictions
@@ -169,6 +171,30 @@ class TestPage:
         read = Texts(build_page(log))
         assert "An ensemble: the mean of 2 models, each with its share." in read.texts
         assert {" 75 %", " 25 %"} <= set(read.texts)
+        sums = {"mutation": {"members": members, "adds": "logits"}, "architecture": ("dense(units=64)",)}
+        log.append(trial(22, run="0001", kind="ensemble", **sums, **(best | {"objective": 0.99999})))
+        read = Texts(build_page(log))
+        assert "An ensemble: the sum of the logits of 2 models, each with its weight." in read.texts
+        assert {" 0.75", " 0.25"} <= set(read.texts)
+
+    def test_what_was_scored_again_is_no_trial_of_the_run(self, tmp_path: Path) -> None:
+        log = fill(str(tmp_path / "log"), 20, finished=False)
+        page = " ".join(Texts(build_page(log)).texts)
+        again = dataclasses.replace(trial(1, run="0001", kind="rescore"), uid="0001-r00001")
+        log.append(again)
+        assert re.findall(r"trials\s+(\d+)", page) == re.findall(
+            r"trials\s+(\d+)", " ".join(Texts(build_page(log)).texts)
+        )
+
+    def test_the_best_of_the_run_is_marked_in_the_tree_until_it_has_a_winner(self, tmp_path: Path) -> None:
+        log = fill(str(tmp_path / "log"), 20)
+        log.add_run(run_record(5, run="0002", data_fingerprint="new"))
+        fields = {"run": "0002", "direction": "max", "objective_name": "accuracy", "objective": 0.1}
+        log.append(dataclasses.replace(trial(1), uid="0002-000001", **fields))
+        assert "The best so far: 0002-000001" in " ".join(Texts(build_page(log)).texts)
+        charts = figures(log.trials(), last_run(log.trials()), None, "0002-000001")
+        ringed = [trace for trace in charts["lineage"][""].data if "0002-000001" in str(trace.customdata)]
+        assert ringed
 
 
 class TestFigures:
@@ -176,8 +202,16 @@ class TestFigures:
         figure = predictions(answered(("a", "b"), np.array([0, 0, 1]), np.eye(2)[[0, 1, 1]]))
         assert figure
         (trace,) = figure.data
-        assert trace.customdata.tolist() == [[1, 1], [0, 1]]
+        assert trace.text.tolist() == [[1, 1], [0, 1]]
+        assert trace.hovertext[0][1] == "a taken for b: 1"
         assert trace.z.tolist() == [[0.5, 0.5], [0, 1]]
+
+    def test_classes_whose_names_begin_alike_are_told_apart(self) -> None:
+        names = tuple(f"http://example.com/classes/{each}" for each in "abc")
+        figure = predictions(answered(names, np.array([0, 1, 2]), np.eye(3)))
+        assert figure
+        assert list(figure.data[0].x) == list(figure.layout.xaxis.tickvals) == [0, 1, 2]
+        assert figure.data[0].z.tolist() == np.eye(3).tolist()
 
     def test_class_scores_by_hand(self) -> None:
         said = answered(("a", "b", "c"), np.array([0, 0, 1, 2]), np.eye(3)[[0, 1, 1, 1]])
@@ -197,6 +231,8 @@ class TestFigures:
         assert len(said["labels"]) == MOST_CLASSES
         assert said["labels"][-1] == f"{501 - MOST_CLASSES} others"
         assert np.sum(said["counts"]) == len(truth)
+        assert len(class_scores(said)) == MOST_CLASSES - 1, "who of the others was taken for whom is not known"
+        assert said["others"] == 501 - MOST_CLASSES
 
     def test_many_residuals_are_thinned(self) -> None:
         numbers = np.arange(10_000.0)

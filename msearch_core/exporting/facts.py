@@ -9,7 +9,8 @@ from importlib.metadata import version
 from typing import Any
 
 from msearch_core.report.lineage import ancestors, line, parents_of
-from msearch_core.report.scores import decoded, listed, normal_interval
+from msearch_core.report.scores import decoded, listed, score_interval
+from msearch_core.score_text import score_text
 from msearch_core.trial_log import RunRecord, SearchRecord, TrialLog
 
 
@@ -40,18 +41,18 @@ def facts(
     """
     row = frame[frame["uid"] == uid].iloc[0]
     name = str(row["objective_name"])
-    low, high = normal_interval(float(row["objective"]), float(row["objective_se"]), name)
-    interval = ("", "") if math.isnan(low) else (f" ({low:.4f} to {high:.4f})", ", 95 % interval")
-    rows = [(f"{name}, validation", f"{row['objective']:.4f}{interval[0]}", f"the search{interval[1]}")]
+    low, high = score_interval(float(row["objective"]), float(row["objective_se"]), name)
+    interval = ("", "") if math.isnan(low) else (f" ({score_text(low)} to {score_text(high)})", ", 95 % interval")
+    rows = [(f"{name}, validation", f"{score_text(row['objective'])}{interval[0]}", f"the search{interval[1]}")]
     rows += [
-        (f"{name}, validation", f"{score:.4f}", f"{each}, loaded again by a fresh process"
+        (f"{name}, validation", score_text(score), f"{each}, loaded again by a fresh process"
          + ("" if same else "; the data has changed since"))
         for each, score in scores.items()
     ]  # fmt: skip
     winner = next((each for each in reversed(log.winners()) if each.uid == uid), None)
     if winner:
         opened = "opened once" if winner.test_openings == 1 else f"opened {winner.test_openings} times in this log"
-        rows += [(f"{key}, test", f"{value:.4f}", f"the search; {opened}") for key, value in winner.test.items()]
+        rows += [(f"{key}, test", score_text(value), f"the search; {opened}") for key, value in winner.test.items()]
     else:
         rows.append(("test", "", "never opened for this trial: it is no winner"))
     parents = parents_of(frame)

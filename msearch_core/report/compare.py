@@ -10,7 +10,7 @@ import pandas as pd
 from msearch_core.errors import UserError
 from msearch_core.report.differences import architecture_difference, hyperparameter_difference
 from msearch_core.report.lineage import ancestors, line, parents_of
-from msearch_core.report.scores import best_first, decoded, listed, normal_interval
+from msearch_core.report.scores import best_first, decoded, listed, score_interval
 
 MEASURES = ("parameters", "flops", "latency_ms", "model_bytes", "steps", "cumulative_steps", "train_seconds")
 
@@ -56,7 +56,7 @@ def last_run(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _row(trial: Any, first: Any, parents: dict[str, tuple[str, ...]], seconds: dict[str, float]) -> dict[str, Any]:
     uid = str(trial["uid"])
-    low, high = normal_interval(
+    low, high = score_interval(
         _number(trial["objective"]), _number(trial["objective_se"]), str(trial["objective_name"])
     )
     architecture = [str(each) for each in listed(trial["architecture"])]

@@ -26,6 +26,8 @@ def family(block: str) -> str:
 def block_effects(frame: pd.DataFrame, *, by_family: bool = False, seed: int = 0) -> pd.DataFrame | None:
     """The change of the score that goes with each block, and with one block more, the others held equal.
 
+    Ensembles are left out: their scores are those of several architectures.
+
     A ridge regression of the score on which blocks are there and how many there are, with bootstrap intervals over
     trials. It tells what went together in this search, which need not be a cause: the search itself chose the trials.
 
@@ -38,8 +40,7 @@ def block_effects(frame: pd.DataFrame, *, by_family: bool = False, seed: int = 0
         One row an effect, best first: ``block``, ``effect`` in units of the objective, the 95 % interval ``low`` to
         ``high``, and ``trials``, the number with that block. ``None`` where there are too few trials to tell.
     """
-    used = scored(frame)
-    used = used[used["architecture"].notna()]
+    used = of_one_architecture(scored(frame))
     if len(used) > MAX_TRIALS:
         used = used.sample(MAX_TRIALS, random_state=seed)
     present = [
@@ -62,6 +63,12 @@ def block_effects(frame: pd.DataFrame, *, by_family: bool = False, seed: int = 0
     counts = [*features.sum(axis=0).astype(int), len(used)][: len(labels)]
     table = pd.DataFrame({"block": labels, "effect": effects, "low": low, "high": high, "trials": counts})
     return table.sort_values("effect", ascending=not is_maximised(frame), kind="stable").reset_index(drop=True)
+
+
+def of_one_architecture(frame: pd.DataFrame) -> pd.DataFrame:
+    """The trials whose score is that of their own blocks: no ensembles."""
+    has_blocks = frame["architecture"].map(lambda blocks: len(listed(blocks)) > 0)
+    return frame[has_blocks.astype(bool) & (frame["kind"] != "ensemble")]
 
 
 def _common(present: Iterable[set[str]]) -> list[str]:

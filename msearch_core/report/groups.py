@@ -6,7 +6,7 @@ from typing import Literal
 
 import pandas as pd
 
-from msearch_core.report.effects import block_effects
+from msearch_core.report.effects import block_effects, of_one_architecture
 from msearch_core.report.scores import is_maximised, mean_interval, objective_name, scored
 
 Grouping = Literal["block", "algorithm", "kind", "status"]
@@ -17,7 +17,7 @@ def groups(frame: pd.DataFrame, by: Grouping) -> pd.DataFrame:
 
     Args:
         frame: trials of one run.
-        by: what makes a group; a trial is in the group of each block that it has.
+        by: what makes a group; a trial is in the group of each block that it has, ensembles are in none.
 
     Returns:
         One row a group, best mean first: the group, ``trials``, ``scored`` (those with a score), ``best``, ``mean``
@@ -26,7 +26,8 @@ def groups(frame: pd.DataFrame, by: Grouping) -> pd.DataFrame:
     """
     name = "architecture" if by == "block" else by
     wanted = dict.fromkeys(("uid", name, "status", "objective", "direction"))
-    members = frame[list(wanted)].rename(columns={name: by})
+    members = of_one_architecture(frame) if by == "block" else frame
+    members = members[list(wanted)].rename(columns={name: by})
     if by == "block":
         members = members.explode("block").drop_duplicates(["uid", "block"])
     members = members[members[by].notna()]

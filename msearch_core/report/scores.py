@@ -16,8 +16,9 @@ from msearch_core.algorithms.history import LOSSES
 CONFIDENCE = 0.95
 _LOSS = rf'"(?:{"|".join(LOSSES)})":([^,}}]+)'
 """Finds the loss among a row's metrics, which are canonical JSON; to decode them takes a hundred times as long."""
+_SHARES = ("accuracy", "balanced_accuracy", "auc", "f1", "f1_macro", "f1_micro", "exact_match")
 _BOUNDS = {
-    **dict.fromkeys(("accuracy", "balanced_accuracy", "auc", "f1", "f1_macro", "f1_micro", "exact_match"), (0.0, 1.0)),
+    **dict.fromkeys(_SHARES, (0.0, 1.0)),
     **dict.fromkeys(("log_loss", "rmse", "mae"), (0.0, math.inf)),
     **dict.fromkeys(("r2", "mean_score"), (-math.inf, 1.0)),
 }
@@ -62,16 +63,30 @@ def best_so_far(frame: pd.DataFrame) -> pd.Series:
     return usable.cummax().ffill() if is_maximised(frame) else usable.cummin().ffill()
 
 
-def normal_interval(score: float, standard_error: float, name: str = "") -> tuple[float, float]:
-    """The 95 % interval of a score by its recorded standard error, taking errors as normal.
+def score_interval(score: float, standard_error: float, name: str = "") -> tuple[float, float]:
+    """The 95 % interval of a score by its recorded standard error.
+
+    Errors are taken as normal, but those of shares, such as an accuracy: near their ends these are far from it, so
+    they get the interval of Wilson (1927) for as many examples as have that standard error.
 
     Args:
         score: the score.
         standard_error: its standard error.
         name: of the objective; what it can never be is cut off.
+
+    Returns:
+        Its ends; not a number where the standard error is not known, or is 0, which says nothing of the doubt.
     """
-    half = NormalDist().inv_cdf(0.5 + CONFIDENCE / 2) * standard_error
-    return _possible(score - half, score + half, name)
+    if not standard_error > 0:
+        return math.nan, math.nan
+    z = NormalDist().inv_cdf(0.5 + CONFIDENCE / 2)
+    variance = score * (1 - score)
+    if _metric(name) in _SHARES and variance > 0:
+        per_example = z**2 * standard_error**2 / variance  # z² / n
+        centre = (score + per_example / 2) / (1 + per_example)
+        half = z / (1 + per_example) * math.sqrt(standard_error**2 + (per_example / (2 * z)) ** 2)
+        return centre - half, centre + half
+    return _possible(score - z * standard_error, score + z * standard_error, name)
 
 
 def mean_interval(values: np.ndarray, name: str = "") -> tuple[float, float]:
@@ -90,9 +105,13 @@ def mean_interval(values: np.ndarray, name: str = "") -> tuple[float, float]:
 
 
 def _possible(low: float, high: float, name: str) -> tuple[float, float]:
-    least, most = _BOUNDS.get(name.rpartition("/")[2], (-math.inf, math.inf))  # of several targets <target>/<name>
+    least, most = _BOUNDS.get(_metric(name), (-math.inf, math.inf))
     clipped = np.clip([low, high], least, most)
     return float(clipped[0]), float(clipped[1])
+
+
+def _metric(name: str) -> str:
+    return name.rpartition("/")[2]  # of several targets <target>/<name>
 
 
 def decoded(value: Any) -> Mapping[str, Any]:

@@ -38,10 +38,10 @@ def build_page(log: TrialLog, refresh: float | None = None) -> str:
     run = next((each for each in reversed(log.runs()) if trials.empty or each.run == trials["run"].iloc[-1]), None)
     winner = winner_of(log, run)
     running = is_running(log, run, winner)
-    charts = figures(known, trials, winner)
     ranked = best_first(trials)
+    first = _first(ranked, winner)
+    charts = figures(known, trials, winner, None if first is None else str(first["uid"]))
     opened = payload.shown_uids(charts) | set(ranked["uid"].head(sections.BEST))
-    first = trials[trials["uid"] == winner.uid].iloc[0] if winner else ranked.iloc[0] if len(ranked) else None
     opened |= sections.members_of(first).keys()
     rows = known[known["uid"].isin(opened)]
     body = joined(
@@ -58,8 +58,23 @@ def build_page(log: TrialLog, refresh: float | None = None) -> str:
     return _document(search.name, body, payload.payload(charts, rows), refresh if running else None)
 
 
-def figures(known: pd.DataFrame, trials: pd.DataFrame, winner: WinnerRecord | None) -> dict[str, dict[str, go.Figure]]:
-    """The page's charts by name, each with its alternatives by label."""
+def _first(ranked: pd.DataFrame, winner: WinnerRecord | None) -> Any:
+    """The winner's row, or that of the best so far; ``None`` where no trial has a score."""
+    named = ranked[ranked["uid"] == winner.uid] if winner else ranked
+    return next((row for _, row in named.head(1).iterrows()), None)
+
+
+def figures(
+    known: pd.DataFrame, trials: pd.DataFrame, winner: WinnerRecord | None, first: str | None
+) -> dict[str, dict[str, go.Figure]]:
+    """The page's charts by name, each with its alternatives by label.
+
+    Args:
+        known: all rows of the log.
+        trials: those of the run.
+        winner: its winner.
+        first: the winner's uid, or that of the best so far.
+    """
     charts = {
         "progress": {
             "trials": plots.progress(trials, "trials"),
@@ -74,7 +89,7 @@ def figures(known: pd.DataFrame, trials: pd.DataFrame, winner: WinnerRecord | No
             )
             if (trials[cost] > 0).any() or cost == "parameters"
         },
-        "lineage": {"": plots.lineage(known, winner.uid if winner else None)},
+        "lineage": {"": plots.lineage(known, first)},
         "curves": {"": plots.curves(trials)},
         "effects": {
             "families": plots.effects(trials, by_family=True),

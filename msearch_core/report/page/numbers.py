@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from msearch_core.score_text import score_text
+
 NOTHING = "\u2013"
 """Stands where there is no number."""
 
@@ -14,18 +16,15 @@ def missing(value: object) -> bool:
 
 
 def score(value: object) -> str:
-    """A score with four decimals, or four digits where it is large."""
-    if missing(value):
-        return NOTHING
-    number = float(str(value))
-    return f"{number:.4f}" if abs(number) < 100 else f"{number:,.4g}"
+    """A score, or nothing."""
+    return NOTHING if missing(value) else score_text(float(str(value)))
 
 
 def amount(value: object) -> str:
     """A count in thousands, millions or billions."""
     if missing(value):
         return NOTHING
-    number = float(str(value))
+    number = float(f"{float(str(value)):.3g}")  # rounded first, lest 999,999 become a thousand thousands
     for size, letter in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(number) >= size:
             return f"{number / size:.3g} {letter}"

@@ -60,7 +60,7 @@ def figure_json(figure: go.Figure) -> str:
 def rows_json(rows: pd.DataFrame) -> str:
     """Rows as ``{"columns": [...], "data": [[...], ...]}``; times as texts, not-a-number as null."""
     kept = rows.drop(columns=[name for name in LEFT_OUT if name in rows.columns])
-    text: str = kept.to_json(orient="split", index=False, date_format="iso", date_unit="s", double_precision=6)
+    text: str = kept.to_json(orient="split", index=False, date_format="iso", date_unit="s", double_precision=15)
     return text
 
 

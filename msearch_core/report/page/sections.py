@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -29,6 +31,7 @@ MEMBERS = 4
 
 def facts(search: SearchRecord, run: RunRecord | None, trials: pd.DataFrame, running: bool) -> Markup:
     """What was searched, how far it got and what it took."""
+    trials = trials[trials["kind"] != "rescore"]  # those belong to an earlier run
     known = [
         ("trials", f"{len(trials):,}" + (f" of {run.trials:,}" if run and running and not run.is_open_ended else "")),
         ("with a score", f"{len(scored(trials)):,}"),
@@ -106,16 +109,18 @@ def winner_card(trial: Any, winner: WinnerRecord | None, objective: str, log: st
 
 
 def _drawn(trial: Any, known: pd.DataFrame) -> list[Markup]:
-    """The architecture; of an ensemble that of each member, those with the largest shares first."""
+    """The architecture; of an ensemble that of each member, those that count the most first."""
     members = members_of(trial)
     if not members:
         return [flow([str(each) for each in listed(trial["architecture"])])]
     architectures = dict(zip(known["uid"], known["architecture"], strict=True))
     shown = sorted(members.items(), key=lambda each: -each[1])
-    drawn = [element("p", f"An ensemble: the mean of {len(members)} models, each with its share.")]
+    sums = decoded(trial["mutation"]).get("adds") == "logits"
+    what = ("sum of the logits", "weight") if sums else ("mean", "share")
+    drawn = [element("p", f"An ensemble: the {what[0]} of {len(members)} models, each with its {what[1]}.")]
     for uid, share in shown[:MEMBERS]:
         drawn += [
-            element("p", open_button(uid), f" {100 * share:.0f} %"),
+            element("p", open_button(uid), f" {share:.2f}" if sums else f" {100 * share:.0f} %"),
             flow([str(each) for each in listed(architectures.get(uid))]),
         ]
     rest = len(shown) - MEMBERS
@@ -151,6 +156,8 @@ def class_tables(answers: Mapping[str, Any]) -> list[Markup]:
             tables.append(element("h3", target))
         if rows:
             tables.append(table(("class", "precision", "recall", "F1", "examples"), rows, first_is_head=True))
+        if rows and each.get("others"):
+            tables.append(element("p", f"{each['others']:,} rarer ones are not told apart.", class_="muted"))
     return tables
 
 
@@ -159,18 +166,17 @@ def _error(trial: Any) -> str:
 
 
 def _commands(uid: str, winner: WinnerRecord | None, log: str) -> Markup:
-    shown = log.removeprefix("file://")
+    path = log.removeprefix("file://")
+    shown = shlex.quote(path)
     if winner:
         parts = [
             f"msearch predict {shown} DATA",
             f"# as Keras, SavedModel, TFLite or ONNX\nmsearch export {shown} --out FOLDER",
-            f'# or, from Python\nimport msearch_core\nmsearch_core.predict("{shown}", "DATA")',
+            f'# or, from Python\nimport msearch_core\nmsearch_core.predict({json.dumps(path)}, "DATA")',
         ]
-        if "://" not in shown:
-            path = f"{shown}/{model_folder(uid)}/{MODEL}"
-            parts.append(
-                f'# the model alone: raw input in, answers out\nimport keras\nkeras.models.load_model("{path}")'
-            )
+        if "://" not in path:
+            file = json.dumps(f"{path}/{model_folder(uid)}/{MODEL}")
+            parts.append(f"# the model alone: raw input in, answers out\nimport keras\nkeras.models.load_model({file})")
         text = "\n\n".join([*parts, f"# trained again from its row\nmsearch replay {shown} {uid}"])
         times = "once" if winner.test_openings == 1 else f"{winner.test_openings} times"
         note = f"The test split was opened {times} in this log."

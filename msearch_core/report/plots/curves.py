@@ -54,5 +54,5 @@ def _curve(trial: Mapping[Hashable, Any], colour: str, width: float, opacity: fl
         name=str(trial["uid"]),
         customdata=[[trial["uid"]]] * len(values),
         showlegend=colour != GREY,
-        hovertemplate="%{customdata[0]}<br>" + plain(name) + " %{y:.4f} at step %{x:.0f}<extra></extra>",
+        hovertemplate="%{customdata[0]}<br>" + plain(name) + " %{y:.4~g} at step %{x:.0f}<extra></extra>",
     )

@@ -42,7 +42,7 @@ def hyperparameters(frame: pd.DataFrame, name: str) -> go.Figure:
     numbers = pd.to_numeric(ranked["_value"], errors="coerce")
     shown = thin(ranked)
     objective = objective_name(frame)
-    hover = f"%{{customdata[0]}}<br>{plain(name)} %{{x}}<br>{plain(objective)} %{{y:.4f}}<extra></extra>"
+    hover = f"%{{customdata[0]}}<br>{plain(name)} %{{x}}<br>{plain(objective)} %{{y:.4~g}}<extra></extra>"
     uids = shown[["uid"]].to_numpy()
     if numbers.notna().all() and numbers.nunique() > MANY:
         positive = bool((numbers > 0).all())
@@ -51,15 +51,15 @@ def hyperparameters(frame: pd.DataFrame, name: str) -> go.Figure:
             x=numbers.loc[shown.index], y=shown["objective"], mode="markers", customdata=uids, hovertemplate=hover,
             marker={"color": BLUE, "size": 7, "opacity": 0.6}, showlegend=False,
         )  # fmt: skip
-        return figure([trace], x=plain(name), y=objective, xaxis_type="log" if wide else "linear", yaxis_range=bounds)
-    texts = [plain(each, 30) for each in ranked["_value"]]
-    order = sorted(set(texts), key=lambda text: (pd.to_numeric(text, errors="coerce"), text))
+        return figure([trace], x=name, y=objective, xaxis_type="log" if wide else "linear", yaxis_range=bounds)
+    texts = [str(each) for each in ranked["_value"]]
+    order = sorted(set(texts), key=_numbers_first)
     spread = np.random.default_rng(0).uniform(-0.22, 0.22, len(shown))
     trace = go.Scatter(
         x=[order.index(texts[index]) + move for index, move in zip(shown.index, spread, strict=True)],
         y=shown["objective"],
         mode="markers",
-        customdata=[(uid, texts[index]) for index, uid in zip(shown.index, shown["uid"], strict=True)],
+        customdata=[(uid, plain(texts[index])) for index, uid in zip(shown.index, shown["uid"], strict=True)],
         hovertemplate=hover.replace("%{x}", "%{customdata[1]}"),
         marker={"color": BLUE, "size": 7, "opacity": 0.6},
         showlegend=False,
@@ -67,8 +67,13 @@ def hyperparameters(frame: pd.DataFrame, name: str) -> go.Figure:
     ticks = {
         "tickmode": "array",
         "tickvals": list(range(len(order))),
-        "ticktext": order,
+        "ticktext": [plain(each, 30) for each in order],
         "showgrid": False,
         "zeroline": False,
     }
-    return figure([trace], x=plain(name), y=objective, xaxis=ticks, yaxis_range=bounds)
+    return figure([trace], x=name, y=objective, xaxis=ticks, yaxis_range=bounds)
+
+
+def _numbers_first(text: str) -> tuple[bool, float, str]:
+    number = pd.to_numeric(text, errors="coerce")
+    return bool(pd.isna(number)), 0.0 if pd.isna(number) else float(number), text

@@ -161,7 +161,7 @@ def _scored(nodes: list[Node], trials: dict[str, Any], winner: str | None, name:
         customdata=[
             (node.uid, f"<br>{node.hidden} more children are not shown" if node.hidden else "") for node in nodes
         ],
-        hovertemplate=f"%{{customdata[0]}}<br>{plain(name)} %{{marker.color:.4f}}%{{customdata[1]}}<extra></extra>",
+        hovertemplate=f"%{{customdata[0]}}<br>{plain(name)} %{{marker.color:.4~g}}%{{customdata[1]}}<extra></extra>",
         name="trials",
     )
     return [ring, points]

@@ -11,6 +11,9 @@ import plotly.graph_objects as go
 
 from msearch_core.report.plots.style import BLUE, GREY, figure, plain
 
+MOST_NAMES = 40
+"""An axis names every class up to so many, and every other one beyond."""
+
 
 def predictions(answers: Mapping[str, Any]) -> go.Figure | None:
     """The confusion matrix of a classification, truth and prediction of a regression; of labels, a table says it."""
@@ -29,22 +32,29 @@ def confusion(counts: np.ndarray, classes: Sequence[str]) -> go.Figure:
         classes: their names.
     """
     few = len(classes) <= 20
-    names = [plain(each, 24) for each in classes]
+    said = [
+        [f"{plain(true)} taken for {plain(taken)}: {count}" for taken, count in zip(classes, row, strict=True)]
+        for true, row in zip(classes, counts.tolist(), strict=True)
+    ]
+    # By number, since names that are cut short may be alike.
+    places = list(range(len(classes)))
     trace = go.Heatmap(
         z=counts / np.maximum(counts.sum(axis=1, keepdims=True), 1),
-        x=names,
-        y=names,
+        x=places,
+        y=places,
         text=counts if few else None,
         texttemplate="%{text}" if few else None,
-        customdata=counts,
+        hovertext=said,
+        hoverinfo="text",
         coloraxis="coloraxis",
         xgap=1,
         ygap=1,
-        hovertemplate="%{y} taken for %{x}: %{customdata}<extra></extra>",
     )
+    named = places[:: 1 + len(classes) // MOST_NAMES]
+    ticks = {"tickvals": named, "ticktext": [plain(classes[place], 24) for place in named]}
     return figure(
         [trace], x="predicted", y="true", height=min(640, 180 + 30 * len(classes)), yaxis_autorange="reversed",
-        xaxis_type="category", yaxis_type="category", coloraxis_showscale=False, coloraxis_cmin=0, coloraxis_cmax=1,
+        xaxis=ticks, yaxis=ticks, coloraxis_showscale=False, coloraxis_cmin=0, coloraxis_cmax=1,
     )  # fmt: skip
 
 
@@ -65,7 +75,10 @@ def residuals(truth: np.ndarray, predicted: np.ndarray) -> go.Figure:
 
 
 def class_scores(answers: Mapping[str, Any]) -> pd.DataFrame:
-    """Precision, recall, F1 and the number of examples of each class or label; empty for numbers."""
+    """Precision, recall, F1 and the number of examples of each class or label; empty for numbers.
+
+    Rare classes that were counted together have none: which of them was taken for which is not known.
+    """
     if answers["task"] == "regression":
         return pd.DataFrame(columns=["class", "precision", "recall", "f1", "examples"])
     counts = np.array(answers["counts"])
@@ -80,4 +93,6 @@ def class_scores(answers: Mapping[str, Any]) -> pd.DataFrame:
         "f1": 2 * hits / np.maximum(2 * hits + wrongly + missed, 1),
         "examples": hits + missed,
     }
-    return pd.DataFrame({"class": list(answers["labels"]), **columns})
+    table = pd.DataFrame({"class": list(answers["labels"]), **columns})
+    together = answers["task"] == "classification" and answers.get("others")
+    return table.iloc[:-1] if together else table

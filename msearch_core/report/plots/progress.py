@@ -106,7 +106,7 @@ def _points(trials: pd.DataFrame, kind: str, name: str) -> go.Scatter | None:
             "opacity": 0.85 if len(trials) < 300 else 0.5,
             "symbol": [f"{symbol}-open" if each else symbol for each in stopped] if stopped.any() else symbol,
         },
-        hovertemplate="%{customdata[0]} (%{customdata[1]})<br>" + plain(name) + " %{y:.4f}<extra></extra>",
+        hovertemplate="%{customdata[0]} (%{customdata[1]})<br>" + plain(name) + " %{y:.4~g}<extra></extra>",
     )
 
 
@@ -118,7 +118,7 @@ def _outside(trials: pd.DataFrame, edge: float, maximised: bool, name: str) -> g
         name="below" if maximised else "above",
         customdata=trials[["uid", "status", "objective"]].to_numpy(),
         marker={"color": BLUE, "size": 8, "symbol": "triangle-down-open" if maximised else "triangle-up-open"},
-        hovertemplate="%{customdata[0]} (%{customdata[1]})<br>" + plain(name) + " %{customdata[2]:.4f}<extra></extra>",
+        hovertemplate="%{customdata[0]} (%{customdata[1]})<br>" + plain(name) + " %{customdata[2]:.4~g}<extra></extra>",
     )
 
 

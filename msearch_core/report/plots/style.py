@@ -94,7 +94,12 @@ def figure(traces: Sequence[Any], *, x: str = "", y: str = "", height: int = 380
     """
     made = go.Figure(traces)
     made.update_layout(
-        template=template(), height=height, xaxis_title_text=x, yaxis_title_text=y, dragmode=False, **layout
+        template=template(),
+        height=height,
+        xaxis_title_text=plain(x),
+        yaxis_title_text=plain(y),
+        dragmode=False,
+        **layout,
     )
     return made
 
