@@ -54,23 +54,32 @@ class Objective:
         """
         return float(self.function(y, outputs, weight))
 
-    def standard_error(self, y: Arrays, outputs: Arrays, weight: np.ndarray | None = None) -> float:
+    def standard_error(
+        self, y: Arrays, outputs: Arrays, weight: np.ndarray | None = None, group: np.ndarray | None = None
+    ) -> float:
         """How far the score may be off because the examples are but a sample.
 
         The grouped jackknife (Quenouille 1949, Tukey 1958), so that it holds for any score: leave out one of at most
-        fifty groups of examples at a time and see how the score varies.
+        fifty parts of the examples at a time and see how the score varies.
+
+        Args:
+            y: as for `score`.
+            outputs: as for `score`.
+            weight: as for `score`.
+            group: ``int (examples,)``, which examples belong together; these are drawn, and left out, together.
         """
-        count = len(next(iter(y.values())))
-        groups = min(JACKKNIFE_GROUPS, count)
-        if groups < 2:
+        drawn = np.arange(len(next(iter(y.values())))) if group is None else np.unique(group, return_inverse=True)[1]
+        count = int(drawn.max(initial=-1)) + 1
+        parts = min(JACKKNIFE_GROUPS, count)
+        if parts < 2:
             return math.nan
-        member = np.random.default_rng(0).permutation(count) % groups
+        member = (np.random.default_rng(0).permutation(count) % parts)[drawn]
         scores = []
-        for group in range(groups):
-            kept = member != group
+        for part in range(parts):
+            kept = member != part
             rest = None if weight is None else weight[kept]
             scores.append(self.score(_kept(y, kept), _kept(outputs, kept), rest))
-        return float(np.sqrt((groups - 1) * np.var(scores)))
+        return float(np.sqrt((parts - 1) * np.var(scores)))
 
 
 def _kept(arrays: Arrays, rows: np.ndarray) -> Arrays:

@@ -54,6 +54,21 @@ def test_a_regression_keeps_its_unit() -> None:
     assert target.scale == pytest.approx(train.std(), rel=1e-5)
 
 
+def test_examples_know_which_of_them_belong_together(tmp_path: Path) -> None:
+    table = pd.DataFrame(
+        {"x": np.arange(200.0), "y": np.arange(200) % 2, "who": [None, *(f"p{n % 20}" for n in range(199))]}
+    )
+    table.to_csv(tmp_path / "table.csv", index=False)
+    source = DataOptions(str(tmp_path / "table.csv"), target=("y",), group="who")
+    prepared = prepare(load(source), 0)
+    save(prepared, tmp_path / "prepared")
+    groups = [split.group for split in open_prepared(tmp_path / "prepared").splits.values()]
+    assert all(group is not None for group in groups)
+    assert sum(len(np.unique(group)) for group in groups) == 21
+    assert sum(len(group) for group in groups) == 200
+    assert all(split.group is None for split in prepare(load(replace(source, group=None)), 0).splits.values())
+
+
 def test_images_stay_bytes() -> None:
     prepared = prepare(load("digits"), 0)
     assert (prepared.problem.input, prepared.problem.input_shape) == ("image", (8, 8, 1))

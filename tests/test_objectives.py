@@ -141,6 +141,22 @@ def test_the_standard_error_is_the_textbook_one_where_there_is_one() -> None:
     assert math.isnan(accuracy.standard_error({"y": y["y"][:1]}, {"y": outputs["y"][:1]}))
 
 
+def test_the_standard_error_of_examples_that_belong_together_is_that_of_their_groups() -> None:
+    rng = np.random.default_rng(0)
+    accuracy, groups = find_objective(problem(classes(2)), "accuracy"), np.repeat(np.arange(30), 20)
+    scores, errors = [], []
+    for _ in range(200):
+        right = np.repeat(rng.random(30), 20) > 0.3  # a group is right or wrong as a whole
+        y = rng.integers(2, size=600).astype(np.int32)
+        outputs = np.eye(2, dtype=np.float32)[np.where(right, y, 1 - y)]
+        scores.append(accuracy.score({"y": y}, {"y": outputs}))
+        errors.append(accuracy.standard_error({"y": y}, {"y": outputs}, group=groups))
+    assert np.mean(errors) == pytest.approx(np.std(scores), rel=0.15)
+    alone = accuracy.standard_error({"y": y}, {"y": outputs}, group=np.arange(600)[::-1])
+    assert alone == pytest.approx(accuracy.standard_error({"y": y}, {"y": outputs}), rel=0.3)
+    assert math.isnan(accuracy.standard_error({"y": y}, {"y": outputs}, group=np.zeros(600, int)))
+
+
 @pytest.fixture
 def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "mine.py").write_text(

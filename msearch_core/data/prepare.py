@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import platformdirs
 
 from msearch_core.data.examples import Inputs, RawData, RawTarget
-from msearch_core.data.hashing import hash_examples, mix
+from msearch_core.data.hashing import hash_examples, hash_keys, mix
 from msearch_core.data.likeness import check_inputs, known_targets
 from msearch_core.data.options import DataOptions
 from msearch_core.data.prepared import PreparedData, inputs_file, open_prepared, save
@@ -79,6 +80,7 @@ def prepare(
             encoded[side],
             {target.name: _values(target, part.inputs, chosen, shape) for target in part.targets},
             None if part.weight is None else (part.weight[chosen] / unit).astype(np.float32),
+            None if part.groups is None else _groups(part.groups, chosen),
         )
         for side, (part, chosen) in parts.items()
     }
@@ -170,6 +172,15 @@ def _sides(raw: RawData, seed: int, moved: Mapping[str, str] | None) -> tuple[di
     if raw.test is not None:
         del rows["test"]
     return rows, assignment.moved
+
+
+def _groups(keys: pd.Series, rows: np.ndarray) -> np.ndarray:
+    """Numbers of the groups of some examples; one without a key is a group of its own."""
+    hashes = hash_keys(keys)[rows]
+    numbers = np.unique(hashes, return_inverse=True)[1]
+    alone = hashes == 0
+    numbers[alone] = len(rows) + np.arange(alone.sum())
+    return numbers
 
 
 def _canonical_order(raw: RawData) -> np.ndarray:

@@ -39,7 +39,7 @@ def inputs_file(folder: Path, split: str) -> Path:
 
 def save(prepared: PreparedData, folder: Path) -> None:
     """Write ``problem.json``, and for each split ``<split>_x.npy``, ``<split>_y<i>.npy`` for the targets in their order
-    and, where examples have weights, ``<split>_weight.npy``.
+    and, where examples have weights or groups, ``<split>_weight.npy`` and ``<split>_group.npy``.
 
     Args:
         prepared: the data. Inputs that are memory-mapped from their place in the folder are left as they are.
@@ -52,8 +52,9 @@ def save(prepared: PreparedData, folder: Path) -> None:
             np.save(inputs_file(folder, name), split.x, allow_pickle=False)
         for number, target in enumerate(prepared.problem.targets):
             np.save(folder / f"{name}_y{number}.npy", split.y[target.name], allow_pickle=False)
-        if split.weight is not None:
-            np.save(folder / f"{name}_weight.npy", split.weight, allow_pickle=False)
+        for what, values in (("weight", split.weight), ("group", split.group)):
+            if values is not None:
+                np.save(folder / f"{name}_{what}.npy", values, allow_pickle=False)
     record = {**asdict(prepared.problem), "moved": dict(prepared.moved), "fingerprint": prepared.fingerprint}
     (folder / _PROBLEM).write_text(json.dumps(record, ensure_ascii=False, allow_nan=False), encoding="utf-8")
 
@@ -86,11 +87,12 @@ def _target(record: Mapping[str, Any]) -> Target:
 
 
 def _open_split(folder: Path, name: str, problem: Problem) -> Split:
-    weight = folder / f"{name}_weight.npy"
+    weight, group = (folder / f"{name}_{what}.npy" for what in ("weight", "group"))
     return Split(
         x=_open(inputs_file(folder, name)),
         y={target.name: _open(folder / f"{name}_y{number}.npy") for number, target in enumerate(problem.targets)},
         weight=_open(weight) if weight.exists() else None,
+        group=_open(group) if group.exists() else None,
     )
 
 

@@ -88,11 +88,14 @@ class Split:
             ``float32 (examples,)`` in their own unit. A target for each step has ``(examples, time)``, with
             ``PADDED_CLASS`` or NaN after an example's end.
         weight: ``float32 (examples,)``, how much each example counts; ``None`` where all count the same.
+        group: ``int64 (examples,)``, numbers of the groups that examples belong to; ``None`` where each stands for
+            itself.
     """
 
     x: np.ndarray
     y: Mapping[str, np.ndarray]
     weight: np.ndarray | None = None
+    group: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.x)

@@ -174,7 +174,7 @@ def train(trial: TrialSpec, signals: Signals, watch: Stopwatch) -> TrialResult:
         y, weight = validation.y, validation.weight
         scores = {
             "objective": objective.score(y, outcome.outputs, weight),
-            "objective_se": objective.standard_error(y, outcome.outputs, weight),
+            "objective_se": objective.standard_error(y, outcome.outputs, weight, validation.group),
             "metrics": spec.finite(evaluate(problem, y, outcome.outputs, weight)),
             "mixture": growth.mixture if growth else None,
             "latency_ms": latency(predict, validation.x[:1]),

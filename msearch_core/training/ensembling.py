@@ -70,7 +70,7 @@ def assemble(asked: EnsembleSpec, watch: Stopwatch) -> EnsembleResult:
         result = EnsembleResult(
             status="completed",
             objective=objective.score(validation.y, mean, validation.weight),
-            objective_se=objective.standard_error(validation.y, mean, validation.weight),
+            objective_se=objective.standard_error(validation.y, mean, validation.weight, validation.group),
             metrics=spec.finite(evaluate(problem, validation.y, mean, validation.weight)),
             steps=0,
             members={uid: share for uid, share in zip(outputs, shares, strict=True) if share},

@@ -44,6 +44,6 @@ def score(asked: ScoreSpec, members: Sequence[Member], data: PreparedData) -> Sc
         split = data.splits[name]
         outputs = make_predict(tower, problem, split.x.dtype)(split.x)
         objectives[name] = objective.score(split.y, outputs, split.weight)
-        errors[name] = objective.standard_error(split.y, outputs, split.weight)
+        errors[name] = objective.standard_error(split.y, outputs, split.weight, split.group)
         metrics[name] = spec.finite(evaluate(problem, split.y, outputs, split.weight))
     return Score(objective=spec.finite(objectives), objective_se=spec.finite(errors), metrics=metrics)
