@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,6 +17,7 @@ from benchmarks.reading import fill, simulated
 from msearch_core.answers import MOST_CLASSES, MOST_POINTS, answers
 from msearch_core.api import SearchResult
 from msearch_core.data.problem import Problem, Split, Target
+from msearch_core.report import plots
 from msearch_core.report.compare import last_run
 from msearch_core.report.costs import phase_costs
 from msearch_core.report.page import build_page
@@ -185,6 +187,14 @@ class TestPage:
         assert re.findall(r"trials\s+(\d+)", page) == re.findall(
             r"trials\s+(\d+)", " ".join(Texts(build_page(log)).texts)
         )
+
+    def test_no_point_lies_before_the_search_began(self, tmp_path: Path) -> None:
+        log = fill(str(tmp_path / "log"), 20, finished=False)
+        earlier = log.trials()["started_at"].min() - pd.Timedelta(seconds=60)
+        again = dataclasses.replace(trial(1, run="0001", kind="rescore"), uid="0001-r00001")
+        log.append(dataclasses.replace(again, finished_at=earlier.to_pydatetime()))
+        drawn = plots.progress(log.trials(), "seconds")
+        assert min(min(trace.x) for trace in drawn.data if len(trace.x)) == 0
 
     def test_the_best_of_the_run_is_marked_in_the_tree_until_it_has_a_winner(self, tmp_path: Path) -> None:
         log = fill(str(tmp_path / "log"), 20)

@@ -71,9 +71,9 @@ def _positions(ordered: pd.DataFrame, x: Axis) -> pd.Series:
         return pd.Series(np.arange(1, len(ordered) + 1), ordered.index)
     if x == "steps":
         return ordered["steps"].fillna(0).cumsum()
-    began = ordered["started_at"].min()
-    if pd.isna(began):
+    if ordered["started_at"].isna().all():
         return ordered["wall_seconds"].fillna(0).cumsum()
+    began = ordered[["started_at", "finished_at"]].min().min()  # what was scored again has an end alone
     elapsed: pd.Series = (ordered["finished_at"] - began).dt.total_seconds()
     return elapsed
 
