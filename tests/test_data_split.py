@@ -274,6 +274,26 @@ def test_the_fingerprint_tells_numbers_from_texts_that_spell_them(kind: str) -> 
         assert fingerprint(RawData(one, ())) != fingerprint(RawData(other, ()))
 
 
+@pytest.mark.parametrize(("wrong", "right"), [("01234", "1234"), ("true", "1"), ("1e3", "1000"), ("1,5", "1.5")])
+def test_the_fingerprint_sees_a_corrected_spelling_that_moves_no_row(wrong: str, right: str) -> None:
+    def data(category: str, label: str, *, steps: bool = False) -> RawData:
+        table = pd.DataFrame({"a": [category, right, "b"]})
+        target = RawTarget("y", "classification", np.array([0, 1, 1], np.int32), (label, "other"))
+        return RawData(Sequences(np.array([1, 1, 1]), table) if steps else table, (target,))
+
+    for steps in (False, True):
+        plain = data(right, right, steps=steps)
+        for other in (data(wrong, right, steps=steps), data(right, wrong, steps=steps)):
+            np.testing.assert_array_equal(unit_hashes(other), unit_hashes(plain))
+            assert fingerprint(other) != fingerprint(plain)
+
+
+def test_plain_spellings_keep_the_fingerprints_of_stored_searches() -> None:
+    table = pd.DataFrame({"a": ["1", "x", "y"], "b": ["0.5", "2", None], "c": [True, False, True], "d": [1.0, 2.5, 3]})
+    target = RawTarget("y", "classification", np.array([0, 1, 1], np.int32), ("7", "8"))
+    assert fingerprint(RawData(table, (target,))) == "1f900c30e69f2a3c"
+
+
 def test_the_steps_of_an_example_count_in_their_order() -> None:
     def data(values: list[float], lengths: list[int]) -> RawData:
         return RawData(Sequences(np.array(lengths), pd.DataFrame({"a": values})), ())

@@ -11,16 +11,19 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Callable
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
 
 from msearch_core.data import numerals
+from msearch_core.data.columns import column_kind, to_texts
 from msearch_core.data.examples import Inputs
 from msearch_core.data.sequences import Sequences
 
+HashColumn: TypeAlias = Callable[[pd.Series], np.ndarray]
 _INCREMENT = 0x9E3779B97F4A7C15
 _INEXACT = 2**53
 """From here on a whole number may share its floating-point number with others."""
@@ -73,6 +76,26 @@ def hash_values(values: pd.Series) -> np.ndarray:
     return hashes[codes]  # a missing value has the code -1
 
 
+def hash_spellings(values: pd.Series) -> np.ndarray:
+    """Hash how each category spells its number or truth value, which `hash_values` does not tell apart.
+
+    Args:
+        values: as for `hash_values`.
+
+    Returns:
+        ``uint64 (n,)``; 0 for what is spelt as the plain number is, and for all that has a hash of its own.
+    """
+    if column_kind(values) != "category":
+        return np.zeros(len(values), np.uint64)
+    codes, uniques = pd.factorize(values.astype(object))
+    numbers = pd.Series([_as_number(each) for each in uniques], dtype=object)
+    pairs = zip(to_texts(pd.Series(uniques, dtype=object)), to_texts(numbers), strict=True)
+    hashes = [
+        hash_bytes(text.encode("utf-8", "surrogatepass")) if plain not in ("", text) else 0 for text, plain in pairs
+    ]
+    return np.array([*hashes, 0], np.uint64)[codes]
+
+
 def hash_keys(values: pd.Series) -> np.ndarray:
     """Hash each key that rows are grouped by: as `hash_values`, but large whole numbers by all of their digits.
 
@@ -96,11 +119,12 @@ def spells_numbers(values: pd.Series) -> bool:
     return len(present) > 0 and all(_as_number(each) is not None for each in present)
 
 
-def hash_examples(inputs: Inputs) -> np.ndarray:
+def hash_examples(inputs: Inputs, hash_column: HashColumn = hash_values) -> np.ndarray:
     """Hash the content of each example; the order of a table's columns does not matter.
 
     Args:
         inputs: ``n`` examples of any kind.
+        hash_column: what is looked at in a table's columns, or in those of steps.
 
     Returns:
         ``uint64 (n,)``.
@@ -109,9 +133,9 @@ def hash_examples(inputs: Inputs) -> np.ndarray:
         rows = (row.astype(row.dtype.newbyteorder("<"), copy=False) for row in inputs)
         return np.fromiter((hash_bytes(row.tobytes()) for row in rows), np.uint64, len(inputs))
     if isinstance(inputs, pd.DataFrame):
-        return _hash_rows(inputs)
+        return _hash_rows(inputs, hash_column)
     if isinstance(inputs, Sequences):
-        return hash_steps(_hash_rows(inputs.steps), inputs.lengths)
+        return hash_steps(_hash_rows(inputs.steps, hash_column), inputs.lengths)
     return inputs.content
 
 
@@ -132,10 +156,10 @@ def hash_steps(steps: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     return mix(np.where(lengths > 0, totals, np.uint64(0)))
 
 
-def _hash_rows(table: pd.DataFrame) -> np.ndarray:
+def _hash_rows(table: pd.DataFrame, hash_column: HashColumn) -> np.ndarray:
     total = np.zeros(len(table), np.uint64)
     for name, values in table.items():
-        hashes = hash_values(values)
+        hashes = hash_column(values)
         total += np.where(hashes == 0, np.uint64(0), mix(hashes ^ np.uint64(hash_bytes(str(name).encode()))))
     return mix(total)
 

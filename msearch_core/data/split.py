@@ -18,7 +18,16 @@ import pandas as pd
 from msearch_core.data.audio import Clips
 from msearch_core.data.columns import column_kind
 from msearch_core.data.examples import Inputs, RawData, RawTarget
-from msearch_core.data.hashing import hash_examples, hash_keys, hash_steps, hash_values, mix, spells_numbers
+from msearch_core.data.hashing import (
+    HashColumn,
+    hash_examples,
+    hash_keys,
+    hash_spellings,
+    hash_steps,
+    hash_values,
+    mix,
+    spells_numbers,
+)
 from msearch_core.data.problem import SPLITS
 from msearch_core.data.sequences import Sequences
 from msearch_core.errors import UserError
@@ -105,15 +114,19 @@ def classes_of(raw: RawData) -> np.ndarray:
     return classified[0].values if classified else np.zeros(len(raw.inputs), np.int32)
 
 
-def target_hashes(raw: RawData) -> np.ndarray:
+def target_hashes(raw: RawData, hash_column: HashColumn = hash_values) -> np.ndarray:
     """The hash of each example's targets.
+
+    Args:
+        raw: the data.
+        hash_column: what is looked at in labels and numbers.
 
     Returns:
         ``uint64 (n,)``.
     """
     total = np.zeros(len(raw.inputs), np.uint64)
     for number, target in enumerate(raw.targets):
-        total += np.uint64(2 * number + 1) * mix(_hash_target(raw, target))
+        total += np.uint64(2 * number + 1) * mix(_hash_target(raw, target, hash_column))
     return total
 
 
@@ -132,19 +145,34 @@ def fingerprint(raw: RawData) -> str:
             examples += np.uint64(5) * mix(hash_keys(part.groups))
         if part.weight is not None:
             examples += np.uint64(7) * mix(hash_values(pd.Series(part.weight)))
+        if (spellings := _spellings(part)) is not None:
+            examples += np.uint64(11) * mix(spellings)
         digest.update(json.dumps([_form(part.inputs), *_meaning(part), len(examples)]).encode())
         digest.update(np.sort(mix(examples)).astype("<u8").tobytes())
     return digest.hexdigest()[:16]
 
 
-def _hash_target(raw: RawData, target: RawTarget) -> np.ndarray:
+def _spellings(raw: RawData) -> np.ndarray | None:
+    """The hash of how each example spells categories and labels; ``None`` where all are spelt plainly.
+
+    No part of what decides the side, so that a corrected spelling moves no row.
+    """
+    table = raw.inputs.steps if isinstance(raw.inputs, Sequences) else raw.inputs
+    columns = [values for _, values in table.items()] if isinstance(table, pd.DataFrame) else []
+    labels = [pd.Series(target.labels, dtype=object) for target in raw.targets]
+    if not any(hash_spellings(values).any() for values in [*columns, *labels]):
+        return None
+    return mix(hash_examples(raw.inputs, hash_spellings)) + np.uint64(3) * target_hashes(raw, hash_spellings)
+
+
+def _hash_target(raw: RawData, target: RawTarget, hash_column: HashColumn) -> np.ndarray:
     if target.task == "classification":
-        hashes = hash_values(pd.Series(target.labels, dtype=object))[target.values]
+        hashes = hash_column(pd.Series(target.labels, dtype=object))[target.values]
     elif target.task == "multilabel":
-        names = hash_values(pd.Series(target.labels, dtype=object))
+        names = hash_column(pd.Series(target.labels, dtype=object))
         hashes = np.where(target.values > 0, mix(names), np.uint64(0)).sum(axis=1, dtype=np.uint64)
     else:
-        hashes = hash_values(pd.Series(target.values))
+        hashes = hash_column(pd.Series(target.values))
     return hash_steps(hashes, raw.inputs.lengths) if isinstance(raw.inputs, Sequences) and target.per_step else hashes
 
 
