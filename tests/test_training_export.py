@@ -26,7 +26,7 @@ from safetensors.numpy import load_file, save_file
 
 from msearch_core.blocks.convolution1d import residual_conv1d
 from msearch_core.config import make_config
-from msearch_core.data.columns import MISSING, to_days
+from msearch_core.data.columns import ISO_DATE, MISSING, is_date, to_days
 from msearch_core.data.options import DataOptions
 from msearch_core.data.preprocessing import encode as encode_for_training
 from msearch_core.data.preprocessing import learn, to_model_inputs, width
@@ -283,6 +283,30 @@ def test_dates_are_read_alike_by_layers_and_by_the_encoder(drawn: list[tuple[Any
     wanted = to_days(pd.Series(known, dtype=object))
     np.testing.assert_allclose(found, wanted, rtol=2e-7, atol=2e-3)
     np.testing.assert_allclose([encode._days(each) for each in texts], wanted, rtol=2e-7, atol=2e-3)
+
+
+def test_what_is_nearly_a_date_is_none_anywhere() -> None:
+    """Pandas would read most of these, and the layers would read some as another time."""
+    assert encode.ISO_DATE == ISO_DATE
+    near = ["2026-05-31 9:30", "2026-05-31T09:30+5", "2026-05-31T0930", "2026-05-31T", "31.05.2026", "2026-02-30"]
+    assert not any(is_date(pd.Series([each])) for each in near)
+    for each in near:
+        with pytest.raises(UserError, match="where dates such as"):
+            to_days(pd.Series([each], name="d"))
+        with pytest.raises(ValueError, match="is no date; give one such as"):
+            encode._date(each)
+    texts = np.array((near[:-1] * SAME_SIZE)[:SAME_SIZE])[:, np.newaxis]  # layers do not know how long a month is
+    assert np.isnan(date_layer().predict_on_batch(texts)).all()
+
+
+def test_times_with_fractions_and_offsets_apart_or_short_are_one_time_everywhere() -> None:
+    texts = ["2026-05-31T09:30:00.5 -03:00", "2026-05-31 09-0330", "2026-05-31T12:30Z ", "2026-05-31 14:30:00+02"]
+    same = 20604 + np.array([12.5, 12.5, 12.5, 12.5]) / 24
+    ready = [encode._date(each) for each in texts]
+    np.testing.assert_allclose(to_days(pd.Series(texts)), same, atol=2e-3)
+    np.testing.assert_allclose([encode._days(each) for each in ready], same, atol=2e-3)
+    batch = np.array((ready * SAME_SIZE)[:SAME_SIZE])[:, np.newaxis]
+    np.testing.assert_allclose(date_layer().predict_on_batch(batch)[: len(same), 0], same, atol=2e-3)
 
 
 LAYERS: list[Any] = []

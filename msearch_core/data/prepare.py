@@ -29,7 +29,7 @@ from msearch_core.space import IMAGE, SEQUENCE, VECTOR
 
 __all__ = ["FORMAT", "PreparedData", "open_prepared", "prepare", "prepare_cached", "save"]
 
-FORMAT = 4
+FORMAT = 5
 """Raised whenever the same data would be prepared differently, so that no older cache is used."""
 
 

@@ -5,6 +5,7 @@
 """
 
 import json
+import re
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
@@ -21,6 +22,10 @@ MISSING = frozenset(  # how CSV files say that a value is missing
     {"", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN",
      "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"}
 )  # fmt: skip
+ISO_DATE = (  # what training takes for a date; older Pythons' own reader takes less, newer ones' more
+    r"([0-9]{4})-([0-9]{2})-([0-9]{2})(?:[T ]([0-9]{2})(?::([0-9]{2})(?::([0-9]{2})(\.[0-9]{1,9})?)?)?"
+    r"(?: ?(?:Z|([+-])([01][0-9]|2[0-3])(?::?([0-5][0-9]))?))?)?"
+)
 _TRUTH = {"true": 1.0, "false": 0.0}
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)  # noqa: UP017 - for older Pythons too
 
@@ -225,17 +230,28 @@ def _text(value: Any) -> str:
 
 
 def _date(value: Any) -> str:
-    """A date as ISO 8601; a text is taken for one."""
-    if _is_missing(value):
+    """A date as ISO 8601."""
+    if _is_missing(value) or (isinstance(value, str) and value.strip() in MISSING):
         return ""
-    return value.isoformat() if isinstance(value, (date, datetime)) else str(value).strip()
+    if isinstance(value, datetime) and value.tzinfo:
+        value = value.astimezone(timezone.utc)  # noqa: UP017 - offsets of the past have seconds
+    text = value.isoformat() if isinstance(value, date) else str(value).strip()
+    if np.isnan(_days(text)):
+        raise ValueError(f"{text!r} is no date; give one such as 2026-05-31, or leave it empty")
+    return text
 
 
 def _days(text: str) -> float:
     """Days since 1970-01-01 UTC; NaN if the text is no date."""
+    found = re.fullmatch(ISO_DATE, text)
+    if not found:
+        return float("nan")
+    *moment, fraction, sign, hours, minutes = found.groups()
     try:
-        found = datetime.fromisoformat(text.replace("Z", "+00:00"))
+        year, month, day, hour, minute, second = (int(each or 0) for each in moment)
+        since = datetime(year, month, day, hour, minute, second, tzinfo=timezone.utc) - _EPOCH  # noqa: UP017
     except ValueError:
         return float("nan")
-    aware = found if found.tzinfo else found.replace(tzinfo=timezone.utc)  # noqa: UP017
-    return (aware - _EPOCH).total_seconds() / 86400
+    ahead = 60 * int(hours or 0) + int(minutes or 0)
+    seconds = since.total_seconds() + float(fraction or 0) - 60 * (-ahead if sign == "-" else ahead)
+    return seconds / 86400
