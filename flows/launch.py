@@ -36,13 +36,13 @@ class Joined:
         log: the trial database.
         run: the run's newest budget.
         over: whether there was nothing left to do.
-        left_out: the columns of the data that nothing is learned from, and why.
+        notices: what to know of the data, a line each (`msearch_core.data.notices`).
     """
 
     log: TrialLog
     run: RunRecord
     over: bool
-    left_out: str
+    notices: tuple[str, ...]
 
 
 class LaunchedSearch:
@@ -91,7 +91,7 @@ class LaunchedSearch:
         event = next(self._events)["joined"]
         log = TrialLog(event["log"])
         run = next(each for each in log.runs() if each.run == event["run"])
-        return Joined(log, run, event["over"], event["left_out"])
+        return Joined(log, run, event["over"], tuple(event["notices"]))
 
     def is_running(self) -> bool:
         """Whether the search is still at work.

@@ -1,7 +1,7 @@
 """The main of a local search process: starts trainers at once, and joins Prefect when its server is up.
 
 It tells its parent what happens in JSON objects on standard output, one a line:
-``{"joined": {"log", "run", "over", "left_out"}}``, then ``{"ended": {"state", "message"}}`` or
+``{"joined": {"log", "run", "over", "notices"}}``, then ``{"ended": {"state", "message"}}`` or
 ``{"refused": message}``.
 """
 
@@ -53,7 +53,7 @@ def serve(work: Callable[[str, Parent], None]) -> None:
 
 def _run(line: str, parent: Parent) -> None:
     from msearch_core.config import SearchConfig
-    from msearch_core.data.preprocessing import left_out
+    from msearch_core.data.notices import notices
     from msearch_core.session import join
     from msearch_core.training.finishing import last_winner
 
@@ -64,8 +64,8 @@ def _run(line: str, parent: Parent) -> None:
     board = session.log.board(session.run, ("uid", "run"))
     board.look()
     over = board.is_over and last_winner(session) is not None
-    unused = left_out(session.problem.preprocessing)
-    parent.tell(joined={"log": session.log.url, "run": session.run.run, "over": over, "left_out": unused})
+    told = list(notices(session.problem))
+    parent.tell(joined={"log": session.log.url, "run": session.run.run, "over": over, "notices": told})
     if over:
         return
 

@@ -42,7 +42,7 @@ from flows.reporting import publish_report
 from flows.trainer import search_tags
 from msearch_core.algorithms.history import COLUMNS, Outcome, as_recorded, best, outcomes
 from msearch_core.config import SearchConfig
-from msearch_core.data.preprocessing import left_out
+from msearch_core.data.notices import notices
 from msearch_core.errors import UserError
 from msearch_core.proposal import described
 from msearch_core.score_text import score_text
@@ -128,8 +128,8 @@ def search(config: SearchConfig) -> State[Any]:
             *(session.log.url, session.run.run, session.run.data["data"]),
             *(session.run.budget, trainers.count, session.log.url),
         )
-        if unused := left_out(session.problem.preprocessing):
-            logger.warning("left out of the data: %s", unused)
+        for line in notices(session.problem):
+            logger.warning("%s", line)
         try:
             board = watch(session, trainers, finisher, stopping, logger)
             if not board.is_over:

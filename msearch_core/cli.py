@@ -146,8 +146,8 @@ def _run_search(config: Any) -> None:
             console.print(
                 f"{joined.log.search().name}: run {joined.run.run} in {short(joined.log.url)}", soft_wrap=True
             )
-            if joined.left_out:
-                console.print(f"left out of the data: {joined.left_out}", soft_wrap=True)
+            for line in joined.notices:
+                console.print(line, soft_wrap=True)
             if joined.over:
                 console.print("nothing left to do; a larger --trials or --minutes goes on with it")
             else:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from msearch_core.data.notices import notices
 from msearch_core.data.preprocessing import MAX_CATEGORIES, encode, image_moments, learn, to_model_inputs, width
 from msearch_core.data.problem import Problem, Target
 from msearch_core.errors import UserError
@@ -119,6 +120,27 @@ def test_dates_are_days() -> None:
     np.testing.assert_allclose(encode(learned, late)[:, 0], [2.5, 0.0])
     with pytest.raises(UserError, match=r"column 'd' holds 'soon' where dates"):
         encode(learned, pd.DataFrame({"d": ["soon"]}))
+
+
+@pytest.mark.parametrize(
+    "written", ["%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y %H:%M", "%d %B %Y", "%B %d, %Y", "%Y/%m/%d", "%Y-%m-%d 9:30"]
+)
+def test_dates_that_are_not_read_are_told(written: str) -> None:
+    days = pd.Series(pd.date_range("2022-01-10", periods=20))
+    texts = days.dt.strftime(written)
+    spec = spec_of(pd.DataFrame({"each": texts, "often": [*texts[:5]] * 4, "n": range(20)}))
+    assert [column["name"] for column in spec["columns"]] == ["n", "often"]
+    lines = list(notices(Problem("vector", (width(spec),), spec, ())))
+    assert lines == [
+        "left out of the data: 'each' holds dates, which are taken for texts: write them as 2026-05-31 (ISO 8601)",
+        "in the data: 'often' holds dates, which are taken for texts: write them as 2026-05-31 (ISO 8601)",
+    ]
+
+
+@pytest.mark.parametrize("text", ["10.0.0.1", "1.2.3", "area 51, 2022", "Mr 2 2022", "12-34-5678", "soon"])
+def test_other_texts_are_not_taken_for_dates(text: str) -> None:
+    spec = spec_of(pd.DataFrame({"often": [text, "31.05.2026"] * 4, "n": range(8)}))
+    assert not list(notices(Problem("vector", (width(spec),), spec, ())))
 
 
 def test_values_that_no_model_can_take_are_refused() -> None:

@@ -27,6 +27,12 @@ ISO_DATE = (
 """A date of ISO 8601, perhaps with a time and an offset. Narrower than what Pandas takes, so that a model's own layers
 and its export read each of them alike."""
 
+_PART = r"(?:0?[1-9]|[12][0-9]|3[01])"
+_OTHER_DATE = (
+    rf"(?:[0-9]{{4}}([./-]){_PART}\1{_PART}|{_PART}([./-]){_PART}\2[0-9]{{4}}"
+    rf"|{_PART}(?:st|nd|rd|th)?[. -]+[^\W\d]{{3,}}[., -]+[0-9]{{4}}|[^\W\d]{{3,}}\.? {_PART},? [0-9]{{4}})(?:[T, ].*)?"
+)
+
 
 def column_kind(values: pd.Series) -> str:
     """How a model takes a column: as ``boolean``, ``number``, ``date``, or else as ``category``."""
@@ -59,6 +65,17 @@ def is_date(values: pd.Series) -> bool:
     if not isinstance(present.iloc[0], str) or _iso_text(present.iloc[0]) is None:
         return False
     return bool(_read_dates(present).notna().all())
+
+
+def looks_like_dates(values: pd.Series) -> bool:
+    """Whether all texts that are not missing are dates as people write them, ``31.05.2026`` or ``May 31, 2026``.
+
+    They are not read: 05/04/2026 is in April or in May.
+    """
+    present = values.dropna()
+    return bool(len(present)) and all(
+        isinstance(each, str) and re.fullmatch(_OTHER_DATE, each.strip()) for each in present.unique()
+    )
 
 
 def to_numbers(values: pd.Series) -> np.ndarray:

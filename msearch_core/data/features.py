@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from msearch_core.data.columns import column_kind, to_categories, to_days, to_numbers, to_texts
+from msearch_core.data.columns import column_kind, looks_like_dates, to_categories, to_days, to_numbers, to_texts
 from msearch_core.errors import UserError
 
 MAX_CATEGORIES = 100
@@ -22,6 +22,8 @@ SEQUENCE_INPUT = "input_sequence"
 MISSING_TEXT = " "
 """Stands for a missing text within a sequence, since the empty text stands for the sequence's end."""
 
+DATES_AS_TEXTS = "holds dates, which are taken for texts: write them as 2026-05-31 (ISO 8601)"
+
 
 def learn_columns(table: pd.DataFrame, of_steps: bool = False) -> dict[str, Any]:
     """Learn how each column of a table becomes features.
@@ -32,7 +34,8 @@ def learn_columns(table: pd.DataFrame, of_steps: bool = False) -> dict[str, Any]
             dropped, so that a model takes the arrays that a user has.
 
     Returns:
-        ``columns``, each with ``name``, ``input``, ``kind`` and what was learned; ``dropped``, the reason by column.
+        ``columns``, each with ``name``, ``input``, ``kind``, what was learned and perhaps a ``note`` for the user;
+        ``dropped``, the reason by column.
 
     Raises:
         UserError: no column is left, or a value cannot be used.
@@ -53,7 +56,16 @@ def learn_columns(table: pd.DataFrame, of_steps: bool = False) -> dict[str, Any]
 
 def left_out(spec: Mapping[str, Any]) -> str:
     """Which columns were dropped and why, in a line; empty if none was."""
-    told = [f"{name!r} {why}" for name, why in spec.get("dropped", {}).items()]
+    return _listed(spec.get("dropped", {}))
+
+
+def noted(spec: Mapping[str, Any]) -> str:
+    """What to know of the columns that were kept, in a line; empty if there is nothing."""
+    return _listed({column["name"]: column["note"] for column in spec.get("columns", ()) if "note" in column})
+
+
+def _listed(reasons: Mapping[str, str]) -> str:
+    told = [f"{name!r} {why}" for name, why in reasons.items()]
     more = f"; ... ({len(told)} in all)" if len(told) > MAX_TOLD else ""
     return "; ".join(told[:MAX_TOLD]) + more
 
@@ -137,11 +149,13 @@ def _learn_column(values: pd.Series, of_steps: bool) -> dict[str, Any] | str:
     categories, counts = np.unique(texts, return_counts=True)
     if len(categories) == 1:
         return "is constant"
+    other_dates = looks_like_dates(values)
     if len(categories) > MAX_DISTINCT * len(texts):
-        return "is a text that differs in almost every row"
+        return DATES_AS_TEXTS if other_dates else "is a text that differs in almost every row"
     by_frequency = sorted(zip(-counts, categories, strict=True))
     # The categories left out train the feature that unknown ones will have.
-    return {"kind": kind, "vocabulary": [str(c) for count, c in by_frequency if -count >= MIN_COUNT][:MAX_CATEGORIES]}
+    vocabulary = [str(c) for count, c in by_frequency if -count >= MIN_COUNT][:MAX_CATEGORIES]
+    return {"kind": kind, "vocabulary": vocabulary, **({"note": DATES_AS_TEXTS} if other_dates else {})}
 
 
 def _learn_numbers(kind: str, numbers: np.ndarray, of_steps: bool) -> dict[str, Any] | str:

@@ -20,7 +20,6 @@ from msearch_core.data.features import (
     SEQUENCE_INPUT,
     encode_rows,
     learn_columns,
-    left_out,
     raw_columns,
     width,
 )
@@ -38,7 +37,6 @@ __all__ = [
     "image_moments",
     "input_shape",
     "learn",
-    "left_out",
     "to_model_inputs",
     "width",
 ]
