@@ -19,7 +19,9 @@ from PIL import Image
 from msearch_core.data.examples import RawData
 from msearch_core.data.images import Pictures, decode
 from msearch_core.data.named import NAMES
+from msearch_core.data.notices import notices
 from msearch_core.data.options import DataOptions
+from msearch_core.data.prepare import prepare
 from msearch_core.data.source import load
 from msearch_core.data.split import fingerprint, unit_hashes
 from msearch_core.data.targets import class_names, task_of
@@ -249,6 +251,32 @@ def test_photographs_are_turned_upright_and_scaled_down(tmp_path: Path) -> None:
     assert pixels(raw).shape == (4, 256, 128, 1)
     assert pixels(raw)[0, :100].min() > 200
     assert pixels(raw)[0, -100:].max() < 50
+
+
+@pytest.mark.parametrize(
+    ("sides", "told"),
+    [
+        ([4] * 6, []),
+        ([4] * 4 + [5, 6], ["2 of the images are resized to 4x4 pixels, the commonest of 3 sizes"]),
+        ([300] * 6, ["6 of the images are resized to 256x256 pixels, scaled down to 256 a side"]),
+    ],
+)
+def test_what_is_made_of_pictures_of_several_sizes_is_told(sides: list[int], told: list[str], tmp_path: Path) -> None:
+    for number, side in enumerate(sides):
+        write(f"{tmp_path}/{'ab'[number % 2]}/{number}.png", encoded(np.full((side, side), number, np.uint8)))
+    lines = list(notices(prepare(load(str(tmp_path)), 0).problem))
+    assert [line.partition("; ")[0] for line in lines] == [f"in the data: {each}" for each in told]
+
+
+def test_what_no_option_names_is_told(tmp_path: Path) -> None:
+    y = np.array([0, 1] * 20)
+    path = write(f"{tmp_path}/t.npz", npz(x=np.arange(80.0).reshape(40, 2), y=y, age=y, who=range(40)))
+    lines = list(notices(prepare(load(DataOptions(path, group="who")), 0).problem))
+    assert lines == ["left out of the data: 'age' is an array that no option names"]
+    images = [encoded(np.full((4, 4), number, np.uint8)) for number in range(40)]
+    pd.DataFrame({"i": images, "age": y, "label": y}).to_parquet(tmp_path / "i.parquet")
+    lines = list(notices(prepare(load(str(tmp_path / "i.parquet")), 0).problem))
+    assert lines == ["left out of the data: 'age' is beside images, which alone are learned from"]
 
 
 @pytest.mark.parametrize("wrapped", [False, True], ids=["bytes", "structure"])

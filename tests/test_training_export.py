@@ -22,11 +22,13 @@ import tensorflow as tf
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pandas._libs.parsers import STR_NA_VALUES
+from PIL import Image
 from safetensors.numpy import load_file, save_file
 
 from msearch_core.blocks.convolution1d import residual_conv1d
 from msearch_core.config import make_config
 from msearch_core.data.columns import ISO_DATE, MISSING, is_date, to_days
+from msearch_core.data.images import decode
 from msearch_core.data.options import DataOptions
 from msearch_core.data.preprocessing import encode as encode_for_training
 from msearch_core.data.preprocessing import learn, to_model_inputs, width
@@ -37,6 +39,7 @@ from msearch_core.errors import UserError
 from msearch_core.export import FORMATS, export
 from msearch_core.exporting.about import about
 from msearch_core.exporting.bundle import encode
+from msearch_core.exporting.card import model_card
 from msearch_core.exporting.facts import facts
 from msearch_core.session import Session, join
 from msearch_core.space import SEQUENCE, SearchSpace
@@ -227,6 +230,20 @@ def test_the_card_gives_the_interval_that_is_known(error: float | None, shown: t
     log.append(row)
     told = facts(log, search, run, log.trials(), row.uid, {}, same=True, own_layers=[])
     assert told["scores"][0] == ("accuracy, validation", *shown)
+
+
+def test_the_card_says_how_pictures_are_resized(tmp_path: Path) -> None:
+    problem = Problem("image", (4, 6, 3), {"kind": "image", "dtype": "uint8"}, (Target("y", "regression"),))
+    told = {"uid": "1", "search": "s", "scores": [], "notes": [], "model": [], "origin": []}
+    card = model_card(told, about(problem), ["keras"], with_row=False)
+    assert "Pictures are 6 pixels wide and 4 high" in card
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 255, (9, 9, 3), np.uint8))
+    picture.save(tmp_path / "picture.png")
+    (snippet,) = (each for each in re.findall(r"```python\n(.*?)```", card, re.S) if "PIL" in each)
+    ending = "import numpy, sys\nnumpy.save(sys.argv[1], numpy.asarray(image))"
+    subprocess.run([sys.executable, "-c", snippet + ending, str(tmp_path / "a.npy")], check=True, cwd=tmp_path)
+    (expected,) = decode(["it"], [(tmp_path / "picture.png").read_bytes()], (4, 6, 3))
+    np.testing.assert_array_equal(np.load(tmp_path / "a.npy"), expected)
 
 
 def test_one_number_a_step_and_a_residual_block_become_tflite(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from msearch_core.errors import UserError
 
 ENDINGS = (".npz",)
 _PREFIX = "y_"
+_WITH_INPUTS = ("x", "lengths", "labels")
 
 
 def read(location: Location, options: DataOptions, *, labelled: bool = True) -> Examples:
@@ -38,7 +40,7 @@ def read(location: Location, options: DataOptions, *, labelled: bool = True) -> 
         try:
             found = np.load(file, allow_pickle=False)
             names = list(found.files) if isinstance(found, np.lib.npyio.NpzFile) else []
-            wanted = ["x", "lengths", "labels"] + (_targets(names, options) + _others(options) if labelled else [])
+            wanted = [*_WITH_INPUTS] + (_targets(names, options) + _others(options) if labelled else [])
             arrays = {name: found[name] for name in wanted if name in names}
         except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             file.seek(0)
@@ -46,7 +48,8 @@ def read(location: Location, options: DataOptions, *, labelled: bool = True) -> 
                 raise UserError(f"{url!r} holds an array of objects; give plain numbers or texts") from None
             raise UserError(f"{url!r} is not an .npz file; write it with np.savez(path, x=..., y=...)") from None
     _expect(names, options, url, labelled)
-    return from_named_arrays(arrays, options, url, labelled=labelled)
+    examples = from_named_arrays(arrays, options, url, labelled=labelled)
+    return replace(examples, ignored=_ignored(names, options) if labelled else {})
 
 
 def from_named_arrays(arrays: Mapping[str, Any], options: DataOptions, url: str, *, labelled: bool = True) -> Examples:
@@ -81,7 +84,7 @@ def from_named_arrays(arrays: Mapping[str, Any], options: DataOptions, url: str,
             targets |= _target(values, name, inputs, _time(arrays["x"]) if is_of_steps else None, names, url)
     labels = {name: names for name, values in targets.items() if isinstance(values, np.ndarray) and names}
     groups, weight = (_series(arrays[n], n, len(inputs), url) if n else None for n in (options.group, options.weight))
-    return Examples(inputs, targets, groups, weight, labels)
+    return Examples(inputs, targets, groups, weight, labels, _ignored(list(arrays), options))
 
 
 def _targets(names: list[str], options: DataOptions) -> list[str]:
@@ -97,6 +100,11 @@ def _expect(names: list[str], options: DataOptions, url: str, labelled: bool) ->
             raise UserError(
                 f"{url!r} has no array {name!r}; {held}; give x=..., y=..., as np.savez(path, x=..., y=...)"
             )
+
+
+def _ignored(names: list[str], options: DataOptions) -> dict[str, str]:
+    used = {*_WITH_INPUTS, *_targets(names, options), *_others(options)}
+    return dict.fromkeys(sorted({*names} - used), "is an array that no option names")
 
 
 def _others(options: DataOptions) -> list[str]:

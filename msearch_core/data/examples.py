@@ -34,6 +34,7 @@ class Examples:
         groups: ``n`` group keys, if the examples are grouped.
         weight: ``n`` numbers, how much each example counts, if they differ in that.
         labels: by target the names of the columns of ``(n, labels)``, where they have names.
+        ignored: by name what else there was, and why nothing is made of it.
     """
 
     inputs: Inputs
@@ -41,6 +42,7 @@ class Examples:
     groups: pd.Series | None = None
     weight: pd.Series | None = None
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    ignored: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,7 @@ class RawData:
         weight: ``float32 (n,)``, how much each example counts; ``None`` where all count the same.
         balance: whether the classes shall weigh the same.
         test: the held-out test examples, where the user named some.
+        ignored: as in `Examples`.
     """
 
     inputs: Inputs
@@ -84,3 +87,4 @@ class RawData:
     weight: np.ndarray | None = None
     balance: bool = False
     test: RawData | None = None
+    ignored: Mapping[str, str] = field(default_factory=dict)

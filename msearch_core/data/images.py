@@ -5,9 +5,9 @@ from __future__ import annotations
 import io
 import struct
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -35,11 +35,13 @@ class Pictures:
         blobs: the images as they are stored.
         shape: ``(n, height, width, channels)`` as decoded.
         content: ``uint64 (n,)``, a hash of each image as it is stored.
+        sizes: how many images have each ``(width, height)`` as stored; empty where nobody had to look.
     """
 
     blobs: Blobs
     shape: tuple[int, int, int, int]
     content: np.ndarray
+    sizes: Mapping[tuple[int, int], int] = field(default_factory=dict)
 
     dtype = np.dtype(np.uint8)
 
@@ -84,7 +86,7 @@ def open_pictures(blobs: Blobs, shape: Sequence[int] | None = None) -> Pictures:
     height, width, channels = shape or _common_shape(sizes, grey)
     if channels not in (1, 3):
         raise UserError(f"images have 1 or 3 channels, but the model takes {channels}; give an .npz file")
-    return Pictures(blobs, (len(blobs), height, width, channels), np.concatenate(hashes))
+    return Pictures(blobs, (len(blobs), height, width, channels), np.concatenate(hashes), sizes)
 
 
 def decode(names: Sequence[str], blobs: Sequence[bytes], shape: Sequence[int]) -> np.ndarray:

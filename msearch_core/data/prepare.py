@@ -66,6 +66,8 @@ def prepare(
         targets = known_targets(like, targets)
         check_inputs(like, raw.inputs)
     spec = dict(like.preprocessing) if like else learn(raw.inputs, rows["train"])
+    if raw.ignored and not like:
+        spec["dropped"] = {**spec.get("dropped", {}), **raw.ignored}
     shape = input_shape(spec, raw.inputs)
     encoded = _encode(raw.inputs, spec, rows, folder)
     parts = {side: (raw, chosen) for side, chosen in rows.items()}

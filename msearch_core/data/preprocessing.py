@@ -63,7 +63,8 @@ def learn(inputs: Inputs, rows: np.ndarray) -> dict[str, Any]:
     Returns:
         ``kind``, and for a ``"table"`` or a ``"sequence"``: ``columns`` (each with ``name``, ``input``, ``kind`` and
         what was learned) and ``dropped`` (the reason by column); ``time``, the steps of a sequence. For an ``"image"``:
-        ``dtype``. For ``"audio"``: what `msearch_core.data.audio.front_end` returns, ``mean`` and ``deviation``.
+        ``dtype``, and ``resized`` where some had to be. For ``"audio"``: what `msearch_core.data.audio.front_end`
+        returns, ``mean`` and ``deviation``.
 
     Raises:
         UserError: no column is left, or a value cannot be used.
@@ -76,7 +77,14 @@ def learn(inputs: Inputs, rows: np.ndarray) -> dict[str, Any]:
         return {"kind": "sequence", **learn_columns(steps, of_steps=True), "time": time}
     if isinstance(inputs, Clips):
         return _learn_sound(inputs, rows)
-    return {"kind": "image", "dtype": str(inputs.dtype)}
+    return {"kind": "image", "dtype": str(inputs.dtype), **(_sizes(inputs) if isinstance(inputs, Pictures) else {})}
+
+
+def _sizes(pictures: Pictures) -> dict[str, Any]:
+    """What was brought to one size, if anything was."""
+    height, width, _ = pictures.shape[1:]
+    resized = sum(count for size, count in pictures.sizes.items() if size != (width, height))
+    return {"resized": {"images": resized, "sizes": len(pictures.sizes)}} if resized else {}
 
 
 def image_moments(images: Callable[[int, int], np.ndarray], count: int) -> dict[str, list[float]]:

@@ -61,7 +61,7 @@ def load(source: DataOptions | str) -> RawData:
         for name, values in found.targets.items()
     )
     _check_together(targets, options)
-    raw = RawData(found.inputs, targets, found.groups, _weights(found, options), options.balance)
+    raw = RawData(found.inputs, targets, found.groups, _weights(found, options), options.balance, ignored=found.ignored)
     return raw if options.of_test is None else replace(raw, test=_load_test(options.of_test, raw))
 
 

@@ -149,8 +149,11 @@ def _examples(
     weight = found.table.get(options.weight) if labelled and options.weight else None
     kept = [name for name in found.names if name not in {*targets, *options.target, options.group, options.weight}]
     inputs: Inputs
+    ignored: dict[str, str] = {}
     if found.blobs:
-        blobs = next(iter(found.blobs.values()))
+        column, blobs = next(iter(found.blobs.items()))
+        why = f"is beside {blobs.what}s, which alone are learned from"
+        ignored = dict.fromkeys((name for name in kept if name != column), why)
         inputs = open_clips(blobs, rate) if blobs.what == "sound" else open_pictures(blobs, shape)
     elif not kept:
         raise UserError(f"{url!r} has no column to learn from besides {', '.join(map(repr, found.names))}")
@@ -163,7 +166,7 @@ def _examples(
         for part in lists.values():
             check_usable(part.steps, url)
         inputs = joined(lists, inputs, url) if lists else inputs
-    return Examples(inputs, targets if labelled else {}, groups, weight)
+    return Examples(inputs, targets if labelled else {}, groups, weight, ignored=ignored if labelled else {})
 
 
 def _targets(found: Columns, options: DataOptions, url: str, labelled: bool) -> dict[str, Values]:

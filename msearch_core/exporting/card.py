@@ -90,7 +90,8 @@ def _inputs(known: Mapping[str, Any]) -> list[str]:
         shape = ", ".join(map(str, known["shape"]))
         values = "whole numbers from 0 to 255" if known["dtype"] == "uint8" else "numbers on the scale of the data"
         return [
-            f"`input_image`: `{known['dtype']} (n, {shape})`, decoded images, {values}. They are normalised inside."
+            f"`input_image`: `{known['dtype']} (n, {shape})`, decoded images, {values}. They are normalised inside.",
+            *_resizing(known),
         ]
     if known["kind"] == "audio":
         return [
@@ -115,6 +116,20 @@ def _inputs(known: Mapping[str, Any]) -> list[str]:
             _table(("feature", "input"), pairs),
         ]
     return found
+
+
+def _resizing(known: Mapping[str, Any]) -> list[str]:
+    """As `msearch_core.data.images` brings pictures to one size."""
+    height, width, channels = known["shape"]
+    if known["dtype"] != "uint8" or channels not in (1, 3):
+        return []
+    mode = "L" if channels == 1 else "RGB"
+    return [
+        f"Pictures are {width} pixels wide and {height} high. Training brought others to that size as Pillow does, "
+        "whatever their proportions, photographs turned upright and what is transparent on white:",
+        f'```python\nfrom PIL import Image, ImageOps\nimage = ImageOps.exif_transpose(Image.open("picture.png"))\n'
+        f'image = image.convert("{mode}").resize(({width}, {height}), Image.Resampling.BILINEAR)\n```',
+    ]
 
 
 def _left_out(known: Mapping[str, Any]) -> list[str]:
