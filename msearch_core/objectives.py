@@ -60,7 +60,7 @@ class Objective:
         """How far the score may be off because the examples are but a sample.
 
         The grouped jackknife (Quenouille 1949, Tukey 1958), so that it holds for any score: leave out one of at most
-        fifty parts of the examples at a time and see how the score varies.
+        fifty parts of the examples at a time and see how the score varies. NaN where all weight is in one part.
 
         Args:
             y: as for `score`.
@@ -78,6 +78,8 @@ class Objective:
         for part in range(parts):
             kept = member != part
             rest = None if weight is None else weight[kept]
+            if rest is not None and not rest.any():
+                return math.nan
             scores.append(self.score(_kept(y, kept), _kept(outputs, kept), rest))
         return float(np.sqrt((parts - 1) * np.var(scores)))
 

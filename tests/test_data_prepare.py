@@ -14,10 +14,11 @@ import pytest
 
 from msearch_core.data.examples import RawData
 from msearch_core.data.options import DataOptions
-from msearch_core.data.prepare import PreparedData, open_prepared, prepare, prepare_cached, save
+from msearch_core.data.prepare import PreparedData, open_prepared, prepare, prepare_cached, rows_of, save
 from msearch_core.data.problem import SPLITS
 from msearch_core.data.source import load
 from msearch_core.data.targets import interpret
+from msearch_core.errors import UserError
 
 
 def assert_equal(one: PreparedData, other: PreparedData) -> None:
@@ -80,6 +81,15 @@ def test_the_held_out_test_rows_are_the_test_split() -> None:
     prepared = prepare(raw, 0)
     assert len(prepared.splits["test"]) == 150
     assert len(prepared.splits["train"]) + len(prepared.splits["validation"]) == 150
+
+
+@pytest.mark.parametrize("side", SPLITS)
+def test_a_side_whose_examples_all_weigh_nothing_is_refused(side: str) -> None:
+    raw = RawData(pd.DataFrame({"a": np.arange(60)}), (interpret("y", pd.Series(["u", "v"] * 30)),))
+    weight = np.ones(60, np.float32)
+    weight[rows_of(raw, side, 0)[1]] = 0
+    with pytest.raises(UserError, match=rf"all \d+ examples that the split puts into {side} have a weight of 0; give"):
+        prepare(replace(raw, weight=weight), 0)
 
 
 def test_examples_keep_their_labels() -> None:

@@ -139,6 +139,7 @@ def test_the_standard_error_is_the_textbook_one_where_there_is_one() -> None:
     p = accuracy.score(y, outputs)
     assert accuracy.standard_error(y, outputs) == pytest.approx(math.sqrt(p * (1 - p) / 2000), rel=0.25)
     assert math.isnan(accuracy.standard_error({"y": y["y"][:1]}, {"y": outputs["y"][:1]}))
+    assert math.isnan(accuracy.standard_error(y, outputs, np.eye(1, 2000, dtype=np.float32)[0]))
 
 
 def test_the_standard_error_of_examples_that_belong_together_is_that_of_their_groups() -> None:

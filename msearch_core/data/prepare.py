@@ -57,10 +57,11 @@ def prepare(
             that was trained on it can be scored.
 
     Raises:
-        UserError: there are too few examples to split, nothing is left to learn from, or the labels are not those of
-            the problem to be like.
+        UserError: there are too few examples to split, those of a side all weigh nothing, nothing is left to learn
+            from, or the labels are not those of the problem to be like.
     """
     rows, moved = _sides(raw, seed, moved)
+    _check_weights(raw, rows)
     targets = tuple(_target(target, rows["train"], raw) for target in raw.targets)
     if like:
         targets = known_targets(like, targets)
@@ -183,6 +184,16 @@ def _groups(keys: pd.Series, rows: np.ndarray) -> np.ndarray:
     alone = hashes == 0
     numbers[alone] = len(rows) + np.arange(alone.sum())
     return numbers
+
+
+def _check_weights(raw: RawData, rows: Mapping[str, np.ndarray]) -> None:
+    """See that no side is without weight, since there is neither a loss nor a score of such."""
+    for side, chosen in rows.items():
+        if raw.weight is not None and not raw.weight[chosen].any():
+            raise UserError(
+                f"all {len(chosen)} examples that the split puts into {side} have a weight of 0; "
+                "give more examples a weight, or leave those without one out of the data"
+            )
 
 
 def _canonical_order(raw: RawData) -> np.ndarray:
