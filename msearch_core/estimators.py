@@ -20,6 +20,7 @@ from msearch_core.api import SearchResult, search, search_alone
 from msearch_core.config import make_config
 from msearch_core.data.columns import to_texts
 from msearch_core.data.frames import store
+from msearch_core.data.tables import check_usable
 from msearch_core.errors import UserError
 from msearch_core.training.bundle import Bundle, read_bundle
 
@@ -250,16 +251,36 @@ def _table(estimator: Any, X: Any, *, reset: bool) -> pd.DataFrame:
     table = X.set_axis(names, axis=1).reset_index(drop=True)
     if not table.columns.is_unique:
         raise ValueError(f"X has the column {table.columns[table.columns.duplicated()][0]!r} twice; rename one of them")
-    return table
+    try:
+        check_usable(table, "X")
+    except UserError as error:
+        raise ValueError(str(error)) from error
+    sparse = {name: kind.subtype for name, kind in table.dtypes.items() if isinstance(kind, pd.SparseDtype)}
+    return table.astype(sparse)
 
 
 def _labels(estimator: Any, y: Any, table: pd.DataFrame, dtype: Any = None) -> np.ndarray:
     if y is None:
         raise ValueError(f"{type(estimator).__name__} requires y to be passed, but the target y is None")
+    y = _plain(y, estimator, as_numbers=dtype is not None)
     checked = check_array(y, ensure_2d=False, dtype=dtype, input_name="y", estimator=estimator)
     flat = column_or_1d(checked, warn=True)
     check_consistent_length(table, flat)
     return np.asarray(flat)
+
+
+def _plain(y: Any, estimator: Any, *, as_numbers: bool) -> Any:
+    """Durations as seconds; missing labels, which scikit-learn does not look for among texts, are refused."""
+    values = np.asarray(y)
+    if values.ndim != 1:
+        return y
+    if values.dtype == object and (missing := int(pd.isna(values).sum())):
+        raise ValueError(
+            f"Input y of {type(estimator).__name__} is missing in {missing} of {len(values)} rows; drop these"
+        )
+    if as_numbers and pd.api.types.infer_dtype(values) in ("timedelta", "timedelta64"):
+        return pd.to_timedelta(pd.Series(values)).dt.total_seconds().to_numpy()
+    return y
 
 
 def _weights(sample_weight: Any, table: pd.DataFrame) -> np.ndarray:

@@ -152,6 +152,10 @@ CASES: dict[str, tuple[Make, str]] = {
         "steps of the column 'age'.*1 or 2 features",
     ),
     "lists three deep": (lambda f: parquet(f, GOOD.assign(age=[[[[1.0]]]] * 12)), "three deep"),
+    "features of a list that are called as a column": (
+        lambda f: parquet(f, GOOD.assign(age=[[[1.0, 2.0]]] * 12).assign(age0=1.0)),
+        "has a column 'age0', and a column of lists of lists has a feature that is called so; rename",
+    ),
     "a list without steps": (
         lambda f: parquet(f, GOOD.assign(age=[[1.0]] * 11 + [[]])),
         "row 11 of .* has no steps",

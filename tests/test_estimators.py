@@ -5,6 +5,7 @@ cheap; each fit is a whole search of one short trial.
 from __future__ import annotations
 
 import copy
+import datetime
 import os
 import pickle
 import signal
@@ -179,6 +180,33 @@ def test_wrong_parameters_are_told_by_fit(parameters: dict[str, Any], message: s
     table, y = wines()
     with pytest.raises(ValueError, match=message):
         SearchClassifier(**parameters).fit(table, y)
+
+
+def test_sparse_columns_and_durations_are_numbers() -> None:
+    table, y = wines()
+    lasted = [datetime.timedelta(seconds=each) for each in range(120)]
+    table = table[["alcohol"]].fillna(0).assign(lasted=pd.Series(lasted, dtype=object))
+    sparse = table.assign(alcohol=table["alcohol"].astype(pd.SparseDtype("float", 0.0)))
+    dense, same = (SearchClassifier(trials=1, steps=5, random_state=0).fit(each, y) for each in (table, sparse))
+    np.testing.assert_allclose(same.predict_proba(sparse), dense.predict_proba(table))
+    regressor = SearchRegressor(trials=1, steps=5, random_state=0)
+    seconds = regressor.fit(table[["alcohol"]], np.arange(120.0)).predict(table[["alcohol"]])
+    for durations in (np.array(lasted, object), pd.Series(pd.to_timedelta(lasted))):
+        again = regressor.fit(table[["alcohol"]], durations).predict(table[["alcohol"]])
+        np.testing.assert_allclose(again, seconds)
+
+
+@pytest.mark.parametrize("y", [["u", None] * 6, pd.Series(["u", None] * 6, dtype="string"), [1.5, None] * 6])
+def test_missing_labels_are_refused_in_one_line(y: Any) -> None:
+    estimator = SearchRegressor() if y[0] == 1.5 else SearchClassifier()
+    with pytest.raises(ValueError, match=r"^Input y of Search\w+ is missing in 6 of 12 rows; drop these$"):
+        estimator.fit(pd.DataFrame({"x": range(12)}), y)
+
+
+def test_lists_are_refused_in_one_line() -> None:
+    table = pd.DataFrame({"x": [[1.0, 2.0]] * 12, "x0": range(12)})
+    with pytest.raises(ValueError, match=r"^the column 'x' of 'X' holds list values; give numbers"):
+        SearchClassifier().fit(table, ["u", "v"] * 6)
 
 
 def test_any_column_can_be_stored(tmp_path: Path) -> None:

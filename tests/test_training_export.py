@@ -389,6 +389,12 @@ def test_the_encoder_reads_a_missing_value_as_training_does(tmp_path: Path) -> N
     assert encode.inputs({"text": words}, known)["input_text"][:, 0].tolist() == words
 
 
+def test_the_encoder_takes_every_mark_of_what_is_missing() -> None:
+    for each in (None, float("nan"), np.float32("nan"), pd.NA, pd.NaT, np.ma.masked):
+        assert encode._text(each) == encode._date(each) == ""
+        assert np.isnan(encode._number(each))
+
+
 def test_the_encoder_needs_numpy_alone(tmp_path: Path) -> None:
     problem = Problem("image", (2, 2, 1), {"kind": "image", "dtype": "uint8"}, (Target("y", "multilabel", ("a", "b")),))
     (tmp_path / "model.json").write_text(json.dumps(about(problem)))

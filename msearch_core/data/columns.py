@@ -159,7 +159,7 @@ def _number(value: Any, name: Any) -> float:
     if isinstance(value, str) and value.strip() in MISSING:
         return float("nan")
     try:
-        return float(value)
+        return value.total_seconds() if isinstance(value, datetime.timedelta) else float(value)
     except (TypeError, ValueError):
         raise UserError(
             f"the column {str(name)!r} holds {str(value)!r} where numbers were learned; correct it or leave it empty"

@@ -131,7 +131,7 @@ def joined(parts: Mapping[str, Sequences], constants: pd.DataFrame, url: str) ->
         url: where the columns come from, for messages.
 
     Raises:
-        UserError: the lengths of an example differ.
+        UserError: the lengths of an example differ, or two features have the same name.
     """
     first, lengths = next((name, part.lengths) for name, part in parts.items())
     for name, part in parts.items():
@@ -142,8 +142,14 @@ def joined(parts: Mapping[str, Sequences], constants: pd.DataFrame, url: str) ->
                 f"{name!r}; give lists of the same length, or leave one column out"
             )
     repeated = constants.loc[np.repeat(np.arange(len(lengths)), lengths)].reset_index(drop=True)
-    steps = [part.steps.reset_index(drop=True) for part in parts.values()]
-    return checked(Sequences(lengths, pd.concat([*steps, repeated], axis=1)), url)
+    steps = pd.concat([*(part.steps.reset_index(drop=True) for part in parts.values()), repeated], axis=1)
+    twice = steps.columns[steps.columns.duplicated()]
+    if len(twice):
+        raise UserError(
+            f"{url!r} has a column {twice[0]!r}, and a column of lists of lists has a feature that is called so; "
+            "rename one of them"
+        )
+    return checked(Sequences(lengths, steps), url)
 
 
 def checked(found: Sequences, url: str) -> Sequences:

@@ -195,7 +195,10 @@ def _decoded(text: Any) -> str:
 
 
 def _is_missing(value: Any) -> bool:
-    return value is None or value is np.ma.masked or (not isinstance(value, (str, bytes)) and value != value)
+    if value is None or value is np.ma.masked or isinstance(value, (str, bytes)):
+        return value is None or value is np.ma.masked
+    unequal = value != value  # Pandas' NA is neither equal to itself nor not
+    return not isinstance(unequal, (bool, np.bool_)) or bool(unequal)
 
 
 def _number(value: Any) -> float:
