@@ -10,11 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from msearch_core.blocks.convolution import convolution, downsampling_convolution, separable_convolution
+from msearch_core.blocks.convolution1d import conv1d, residual_conv1d, separable_conv1d
 from msearch_core.blocks.dense import dense
 from msearch_core.blocks.flatten import flatten, global_average_pool
 from msearch_core.blocks.pooling import max_pool
 from msearch_core.blocks.residual import residual_convolution
 from msearch_core.blocks.residual_dense import residual_dense
+from msearch_core.blocks.summary import last_state
 from msearch_core.data.problem import Problem, Target, fitted_space
 from msearch_core.loading import load_space
 from msearch_core.space import IMAGE, SEQUENCE, Choice, SearchSpace
@@ -52,6 +54,19 @@ CONVOLUTIONAL = SearchSpace(
     hyperparameters=NOTHING,
     max_depth=6,
 )
+TEMPORAL = SearchSpace(
+    name="temporal",
+    input=SEQUENCE,
+    blocks=(
+        *conv1d.variants(filters=(4,), kernel=(1, 2, 3, 4, 5), dilation=(1,), stride=(1, 2), causal=(False, True)),
+        *conv1d.variants(filters=(4,), kernel=(2, 3, 4, 5), dilation=(2,), stride=(1,), causal=(False, True)),
+        *separable_conv1d.variants(filters=(4,), kernel=(2, 3, 4, 5), stride=(1, 2), causal=(False, True)),
+        *residual_conv1d.variants(filters=(4, 8), kernel=(2, 3)),
+        last_state(),
+    ),
+    hyperparameters=NOTHING,
+    max_depth=4,
+)
 CLIPS = Problem("sequence", (12, 8), {"kind": "audio"}, (TARGET,))
 SPACES = {
     "vector": (TABULAR, TABLE),
@@ -60,6 +75,7 @@ SPACES = {
     "image_full": (load_space("image_full"), PICTURES),
     "sequence": (load_space("sequence"), CLIPS),
     "audio": (load_space("audio"), CLIPS),
+    "temporal": (TEMPORAL, CLIPS),
 }
 RELU, WIDE, NORMED = (
     "dense(units=6,activation=relu,batch_norm=False)",
@@ -74,6 +90,15 @@ SMALL, LARGE, CONVOLVED = (
 POOL, FLATTEN, RESIDUAL = "max_pool(stride=2)", "flatten()", "residual_convolution(filters=4,kernel=3)"
 MEAN, WIDE_MEAN = "global_average_pool(filters=8)", "global_average_pool(filters=16)"
 SEPARABLE, WIDE_SEPARABLE = "separable_convolution(filters=4,kernel=3)", "separable_convolution(filters=8,kernel=3)"
+ONCE, DUAL = "convolution(filters=16,kernel=3)", "dual_residual_convolution(filters=16,kernel=3)"
+POOLED = "global_average_pool(filters=64)"
+
+
+def conv(kernel: int, dilation: int = 1, stride: int = 1, *, causal: bool = False) -> str:
+    return f"conv1d(filters=4,kernel={kernel},dilation={dilation},stride={stride},causal={causal})"
+
+
+LAST = "last_state()"
 DOWN = "downsampling_convolution(factor=2,kernel=3,stride=2)"
 
 
@@ -130,6 +155,15 @@ def assert_same(first: Any, second: Any, examples: np.ndarray) -> None:
         ("image", (SMALL, RESIDUAL, MEAN), (SMALL, RESIDUAL, WIDE_MEAN)),
         ("image", (SMALL, SEPARABLE, FLATTEN), (CONVOLVED, WIDE_SEPARABLE, FLATTEN)),
         ("image", (SMALL, DOWN, FLATTEN), (CONVOLVED, DOWN, FLATTEN)),
+        ("image_full", (ONCE, POOLED), (ONCE, DUAL, POOLED)),
+        ("temporal", (conv(3), LAST), (conv(3), conv(2), LAST)),
+        ("temporal", (conv(3), LAST), (conv(3), conv(4), LAST)),
+        ("temporal", (conv(2), LAST), (conv(3), LAST)),
+        ("temporal", (conv(3, causal=True), LAST), (conv(5, causal=True), LAST)),
+        ("temporal", (conv(2, 2, causal=True), LAST), (conv(3, 2, causal=True), LAST)),
+        ("temporal", (conv(1, stride=2), LAST), (conv(3, stride=2), LAST)),
+        ("temporal", (conv(3, stride=2), LAST), (conv(5, stride=2), LAST)),
+        ("temporal", (conv(3, 2), LAST), (conv(5, 2), LAST)),
     ],
 )  # fmt: skip
 def test_deeper_wider_and_larger_children_begin_as_their_parents(kind: str, parent: Any, child: Any) -> None:

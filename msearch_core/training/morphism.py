@@ -58,35 +58,39 @@ def morph(
         if isinstance(operation, keras.Layer) and operation.weights:
             provenance[operation.name] = whence or "fresh"
         if type(operation).__name__ == "Add" and place.inserted and place.identity == "zero_residual":
-            channels = _close_branch(node.input_tensors, inputs) or channels
+            channels = _close_branch(node.input_tensors, inputs, places) or channels
         for output in node.output_tensors:
             known[id(output)] = channels
     return provenance, all(known[id(output)].exact for output in model.outputs)
 
 
-def _close_branch(tensors: Sequence[Any], inputs: Sequence[Channels]) -> Channels | None:
+def _close_branch(
+    tensors: Sequence[Any], inputs: Sequence[Channels], places: Callable[[str], Place]
+) -> Channels | None:
     """Make the branch of an inserted residual block zero; returns what is known of its skip connection."""
     skips = [each for each in inputs if each.exact]
     branches = [tensor for tensor, each in zip(tensors, inputs, strict=True) if not each.exact]
     if len(skips) != 1 or not branches:
         return None
-    last = [_last_weighted(tensor) for tensor in branches]
+    last = [_last_weighted(tensor, places) for tensor in branches]
     if None in last:
         return None
-    for variable in (variable for layer in last for variable in layer.trainable_weights):
+    for variable in (variable for layers in last for layer in layers or () for variable in layer.trainable_weights):
         variable.assign(np.zeros(variable.shape, np.float32))
     return skips[0]
 
 
-def _last_weighted(tensor: Any) -> Any:
-    """The last layer with weights on the way to a tensor; ``None`` if there is none."""
+def _last_weighted(tensor: Any, places: Callable[[str], Place]) -> list[Any] | None:
+    """The last layers with weights on each way to a tensor; ``None`` if a way has none within inserted blocks."""
     operation = tensor._keras_history.operation
-    while not (isinstance(operation, keras.Layer) and operation.trainable_weights):
-        before = operation._inbound_nodes[0].input_tensors
-        if not before:
-            return None
-        operation = before[0]._keras_history.operation
-    return operation
+    if isinstance(operation, keras.Layer) and operation.trainable_weights:
+        return [operation] if places(operation.name).inserted else None
+    # What is true of a step is no value of it: a mask leaves zeros as they are.
+    before = [each for each in operation._inbound_nodes[0].input_tensors if each.dtype != "bool"]
+    found = [_last_weighted(each, places) for each in before]
+    if not before or None in found:
+        return None
+    return [layer for layers in found for layer in layers or ()]
 
 
 def _statistics(model: Any, tensors: Sequence[Any], examples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

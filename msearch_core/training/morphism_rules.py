@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from msearch_core.training.channels import NEW, Channels, Outcome, Step
+from msearch_core.training.windows import centred, enlarged, middle
 
 
 def apply_rule(step: Step) -> Outcome:
@@ -44,15 +45,6 @@ def _rows(channels: Channels, wanted: int, rng: np.random.Generator) -> tuple[np
     return channels.source, scale.astype(np.float32), channels.exact and bool((totals > 0).all())
 
 
-def _enlarged(kernel: np.ndarray, shape: Sequence[int]) -> np.ndarray | None:
-    """A kernel with its spatial sides padded with zeros, equally before and after."""
-    sides = [(new - old) for new, old in zip(shape, kernel.shape[: len(shape)], strict=True)]
-    if any(side < 0 or side % 2 for side in sides):
-        return None
-    padding = [(side // 2, side // 2) for side in sides] + [(0, 0)] * (kernel.ndim - len(sides))
-    return np.pad(kernel, padding)
-
-
 def _linear(step: Step) -> Outcome:
     """Dense layers and convolutions: rows follow the input's channels, columns are repeated where there are more."""
     layer, parent = step.operation, step.place.parent
@@ -63,12 +55,12 @@ def _linear(step: Step) -> Outcome:
     if kernel is None or kernel.ndim != len(wanted) or (layer.use_bias != ("bias" in parent)):
         return _unknown(step)
     rows = _rows(step.inputs[0], kernel.shape[-2], step.rng)
-    enlarged = _enlarged(kernel, wanted[:-2])
-    if rows is None or enlarged is None or wanted[-1] < kernel.shape[-1]:
+    larger = enlarged(layer, kernel) if kernel.ndim > 2 else kernel
+    if rows is None or larger is None or wanted[-1] < kernel.shape[-1]:
         return _unknown(step)
     source, scale, exact = rows
     columns = np.arange(wanted[-1]) % kernel.shape[-1]
-    layer.kernel.assign(enlarged[..., source, :][..., columns] * scale[:, np.newaxis])
+    layer.kernel.assign(larger[..., source, :][..., columns] * scale[:, np.newaxis])
     if layer.use_bias:
         layer.bias.assign(parent["bias"][columns])
     unchanged = wanted == kernel.shape and bool((source == np.arange(len(source))).all())
@@ -82,20 +74,21 @@ def _depthwise(step: Step) -> Outcome:
     variables = {variable.name.rpartition("/")[2]: variable for variable in layer.weights}
     name = "depthwise_kernel" if "depthwise_kernel" in variables else "kernel"
     if step.place.inserted:
-        if step.place.identity != "exact" or _strided(layer):
+        place = middle(layer)
+        if step.place.identity != "exact" or _strided(layer) or place is None:
             return _unknown(step)
-        variables[name].assign(_centred(np.ones(variables[name].shape[-2:], np.float32), variables[name].shape))
+        variables[name].assign(centred(np.ones(variables[name].shape[-2:], np.float32), variables[name].shape, place))
         return channels, "morphed"
     parent = step.place.parent
     if set(parent) != set(variables) or (channels.source == NEW).any() or parent[name].shape[-2] != channels.size:
         return _unknown(step)
-    enlarged = _enlarged(parent[name], variables[name].shape[:-2])
-    if enlarged is None or enlarged.shape[-1] != 1:
+    larger = enlarged(layer, parent[name])
+    if larger is None or larger.shape[-1] != 1:
         return _unknown(step)
-    variables[name].assign(enlarged[..., channels.source, :])
+    variables[name].assign(larger[..., channels.source, :])
     if "bias" in variables:
         variables["bias"].assign(parent["bias"][channels.source])
-    unchanged = channels.is_same and enlarged.shape == parent[name].shape
+    unchanged = channels.is_same and larger.shape == parent[name].shape
     return replace(channels, positive=False), "copied" if unchanged else "morphed"
 
 
@@ -104,24 +97,25 @@ def _separable(step: Step) -> Outcome:
     layer, parent = step.operation, step.place.parent
     deep, wide = layer.depthwise_kernel, layer.pointwise_kernel
     if step.place.inserted:
-        if step.place.identity != "exact" or _strided(layer) or deep.shape[-1] != 1:
+        place = middle(layer)
+        if step.place.identity != "exact" or _strided(layer) or deep.shape[-1] != 1 or place is None:
             return _unknown(step)
         picked = np.arange(wide.shape[-1]) % wide.shape[-2]
         if len(picked) < wide.shape[-2]:
             return _unknown(step)
-        deep.assign(_centred(np.ones(deep.shape[-2:], np.float32), deep.shape))
-        wide.assign(_centred(np.eye(wide.shape[-2], dtype=np.float32)[:, picked], wide.shape))
+        deep.assign(centred(np.ones(deep.shape[-2:], np.float32), deep.shape, place))
+        wide.assign(np.eye(wide.shape[-2], dtype=np.float32)[:, picked].reshape(wide.shape))
         return replace(step.inputs[0], source=step.inputs[0].source[picked]), "morphed"
     if set(parent) != {variable.name.rpartition("/")[2] for variable in layer.weights}:
         return _unknown(step)
     rows = _rows(step.inputs[0], parent["pointwise_kernel"].shape[-2], step.rng)
-    enlarged = _enlarged(parent["depthwise_kernel"], deep.shape[:-2])
+    larger = enlarged(layer, parent["depthwise_kernel"])
     fewer = wide.shape[-1] < parent["pointwise_kernel"].shape[-1]
-    if rows is None or enlarged is None or fewer or enlarged.shape[-1] != 1 or deep.shape[-1] != 1:
+    if rows is None or larger is None or fewer or larger.shape[-1] != 1 or deep.shape[-1] != 1:
         return _unknown(step)
     source, scale, exact = rows
     columns = np.arange(wide.shape[-1]) % parent["pointwise_kernel"].shape[-1]
-    deep.assign(enlarged[..., source, :])
+    deep.assign(larger[..., source, :])
     wide.assign(parent["pointwise_kernel"][..., source, :][..., columns] * scale[:, np.newaxis])
     if layer.use_bias:
         layer.bias.assign(parent["bias"][columns])
@@ -178,10 +172,11 @@ def _recurrent(step: Step) -> Outcome:
 def _identity(step: Step) -> Outcome:
     layer, channels = step.operation, step.inputs[0]
     shape = tuple(layer.kernel.shape)
-    if shape[-1] < shape[-2] or _strided(layer):
+    place = middle(layer) if len(shape) > 2 else ()
+    if shape[-1] < shape[-2] or _strided(layer) or place is None:
         return _unknown(step)
     picked = np.arange(shape[-1]) % shape[-2]
-    layer.kernel.assign(_centred(np.eye(shape[-2], dtype=np.float32)[:, picked], shape))
+    layer.kernel.assign(centred(np.eye(shape[-2], dtype=np.float32)[:, picked], shape, place))
     activation = keras.activations.serialize(layer.activation)
     exact = channels.exact and (activation == "linear" or (activation == "relu" and channels.positive))
     return replace(channels, source=channels.source[picked], exact=exact), "morphed"
@@ -259,13 +254,6 @@ def _copy(step: Step) -> bool:
     for name, variable in variables.items():
         variable.assign(parent[name])
     return True
-
-
-def _centred(matrix: np.ndarray, shape: Sequence[int]) -> np.ndarray:
-    """A kernel that is zero but for its middle."""
-    kernel = np.zeros(shape, np.float32)
-    kernel[tuple(side // 2 for side in shape[:-2])] = matrix
-    return kernel
 
 
 def _strided(layer: Any) -> bool:
