@@ -88,6 +88,17 @@ def test_a_category_that_spells_a_missing_value(tmp_path: Path) -> None:
         load(DataOptions(str(table), ("y",)))
 
 
+def test_the_value_that_is_no_number_is_named_among_decimal_commas(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("a;y\n" + "".join(f"{row},5;{row}\n" for row in range(40)))
+    problem = prepare(load(DataOptions(str(path), ("y",))), 0).problem
+    path.write_text("a;y\n1,5;1\n2,5;1\nten;1\n")
+    with pytest.raises(
+        UserError, match=r"'a' holds 'ten' where numbers were learned \(row 2, counted from 0\); correct"
+    ):
+        encode(problem.preprocessing, read_inputs(str(path), problem))
+
+
 UNNEEDED = [{"a": 1}, [1, 2], [[1], [2, 3]], b"\x00", float("inf"), pd.Timedelta(days=1)]
 
 

@@ -389,6 +389,22 @@ def test_the_encoder_reads_a_missing_value_as_training_does(tmp_path: Path) -> N
     assert encode.inputs({"text": words}, known)["input_text"][:, 0].tolist() == words
 
 
+@pytest.mark.parametrize(
+    ("rows", "error", "said"),
+    [
+        ([{"n": "1", "d": ""}, {"n": "1,5", "d": ""}], ValueError, "row 1 has '1,5' in the column 'n'; give a number"),
+        ([{"n": 1, "d": "31.05.2026"}], ValueError, "row 0 has '31.05.2026' in the column 'd'; give a date such as"),
+        ([{"n": 1, "d": ""}, {"n": 1}], KeyError, "row 1 lacks the column 'd'; give it, empty where missing"),
+        ({"n": [1]}, KeyError, "the table lacks the column 'd'; give it"),
+    ],
+)
+def test_the_encoder_names_row_and_column(rows: Any, error: type[Exception], said: str) -> None:
+    seen = pd.DataFrame({"n": range(20), "d": pd.date_range("2026-05-31", periods=20)})
+    spec = learn(seen, np.arange(20))
+    with pytest.raises(error, match=re.escape(said)):
+        encode.inputs(rows, about(Problem("vector", (width(spec),), spec, (Target("y", "regression"),))))
+
+
 def test_the_encoder_takes_every_mark_of_what_is_missing() -> None:
     for each in (None, float("nan"), np.float32("nan"), pd.NA, pd.NaT, np.ma.masked):
         assert encode._text(each) == encode._date(each) == ""

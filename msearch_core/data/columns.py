@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import math
 import re
 from collections.abc import Collection
 from decimal import Decimal
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from msearch_core.data import numerals
 from msearch_core.errors import UserError
 
 MISSING = frozenset(
@@ -96,7 +98,17 @@ def to_numbers(values: pd.Series) -> np.ndarray:
         numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
     else:
         codes, uniques = pd.factorize(values.astype(object))
-        numbers = np.array([_number(each, values.name) for each in uniques] + [np.nan], np.float64)[codes]
+        found = [_number(each) for each in uniques]
+        wrong = [each for each, number in zip(uniques, found, strict=True) if number is None]
+        if wrong:
+            # Among numbers of another notation, which one such value keeps from being read, that value is to be named.
+            worst = next((each for each in wrong if not _is_spelt(each)), wrong[0])
+            row = values.index[codes == list(uniques).index(worst)][0]
+            raise UserError(
+                f"the column {str(values.name)!r} holds {str(worst)!r} where numbers were learned (row {row}, counted "
+                "from 0); correct it or leave it empty"
+            )
+        numbers = np.array([*found, np.nan], np.float64)[codes]
     with np.errstate(over="ignore"):
         narrow = numbers.astype(np.float32)
     if np.isinf(narrow).any():
@@ -126,7 +138,7 @@ def to_days(values: pd.Series) -> np.ndarray:
     if len(wrong):
         raise UserError(
             f"the column {str(values.name)!r} holds {str(wrong.iloc[0])!r} where dates such as 2026-05-31 were "
-            "learned; correct it or leave it empty"
+            f"learned (row {wrong.index[0]}, counted from 0); correct it or leave it empty"
         )
     microseconds = dates.dt.tz_localize(None).to_numpy("datetime64[us]")
     days = microseconds.astype(np.int64) / 86_400e6
@@ -153,7 +165,8 @@ def to_categories(values: pd.Series, vocabulary: Collection[str]) -> np.ndarray:
     return to_texts(values, MISSING.difference(vocabulary))
 
 
-def _number(value: Any, name: Any) -> float:
+def _number(value: Any) -> float | None:
+    """The number that a value is; ``None`` if it is none."""
     if isinstance(value, str) and value.strip().lower() in _TRUTH:
         return _TRUTH[value.strip().lower()]
     if isinstance(value, str) and value.strip() in MISSING:
@@ -161,9 +174,14 @@ def _number(value: Any, name: Any) -> float:
     try:
         return value.total_seconds() if isinstance(value, datetime.timedelta) else float(value)
     except (TypeError, ValueError):
-        raise UserError(
-            f"the column {str(name)!r} holds {str(value)!r} where numbers were learned; correct it or leave it empty"
-        ) from None
+        return None
+
+
+def _is_spelt(value: Any) -> bool:
+    try:
+        return isinstance(value, str) and not math.isnan(numerals.number(value))
+    except ValueError:
+        return False
 
 
 def _text(value: Any) -> str:

@@ -48,8 +48,8 @@ def inputs(examples: Any, known: Any = None) -> dict[str, np.ndarray]:
         known: what `about` says, if it was read before.
 
     Raises:
-        KeyError: a column is missing.
-        ValueError: a value is not of the kind that was learned.
+        KeyError: a column is missing; one line names it and the row.
+        ValueError: a value is not of the kind that was learned; one line names the column and the row.
     """
     known = known or about()
     if known["kind"] == "image":
@@ -63,9 +63,9 @@ def inputs(examples: Any, known: Any = None) -> dict[str, np.ndarray]:
     table = examples if isinstance(examples, dict) else _columns(list(examples), known)
     arrays = {}
     for column in known["columns"]:
-        values = list(table[column["name"]])
         numeric = column["kind"] in ("number", "boolean")
-        array = np.array(list(map(_number if numeric else _text_of(column), values)), np.float32 if numeric else str)
+        made = _made(_number if numeric else _text_of(column), _values(table, column, "the table"), column)
+        array = np.array(made, np.float32 if numeric else str)
         arrays[column["input"]] = array[:, np.newaxis]
     return arrays
 
@@ -140,7 +140,32 @@ def _labelled(target: dict[str, Any], likely: np.ndarray) -> dict[str, Any]:
 
 
 def _columns(rows: list[Any], known: dict[str, Any]) -> dict[str, list[Any]]:
-    return {column["name"]: [row[column["name"]] for row in rows] for column in known["columns"]}
+    return {
+        column["name"]: [_values(row, column, f"row {number}") for number, row in enumerate(rows)]
+        for column in known["columns"]
+    }
+
+
+def _values(examples: Any, column: dict[str, Any], what: str) -> Any:
+    """What some examples have in a column."""
+    try:
+        return examples[column["name"]]
+    except KeyError:
+        raise KeyError(f"{what} lacks the column {column['name']!r}; give it, empty where missing") from None
+
+
+def _made(convert: Any, values: Any, column: dict[str, Any]) -> list[Any]:
+    """A column's values as the model takes them."""
+    made = []
+    for row, value in enumerate(values):
+        try:
+            made.append(convert(value))
+        except (TypeError, ValueError):
+            like = "a date such as 2026-05-31" if column["kind"] == "date" else "a number such as 1.5"
+            raise ValueError(
+                f"row {row} has {value!r} in the column {column['name']!r}; give {like}, or leave it empty"
+            ) from None
+    return made
 
 
 def _sequences(examples: Any, known: dict[str, Any]) -> dict[str, np.ndarray]:
@@ -153,13 +178,17 @@ def _sequences(examples: Any, known: dict[str, Any]) -> dict[str, np.ndarray]:
     arrays = {}
     numeric = [column for column in known["columns"] if column["kind"] != "category"]
     if numeric:
-        steps = [np.stack([_filled(table[column["name"]], column) for column in numeric], axis=1) for table in tables]
+        steps = [
+            np.stack([_filled(_values(table, column, "a sequence"), column) for column in numeric], axis=1)
+            for table in tables
+        ]
         arrays[SEQUENCE] = _padded(steps, known["time"], np.nan)
     for column in known["columns"]:
         if column["kind"] == "category":
             text = _text_of(column)
             texts = [
-                [text(each) or MISSING_TEXT for each in table[column["name"]]][: known["time"]] for table in tables
+                [text(each) or MISSING_TEXT for each in _values(table, column, "a sequence")][: known["time"]]
+                for table in tables
             ]
             arrays[column["input"]] = np.array([each + [""] * (known["time"] - len(each)) for each in texts], str)
     return arrays
@@ -169,7 +198,7 @@ def _filled(values: Any, column: dict[str, Any]) -> np.ndarray:
     """A step without a value has the mean, since one that is NaN throughout is taken for the end."""
     convert = (lambda each: _days(_date(each))) if column["kind"] == "date" else _number
     ready = isinstance(values, np.ndarray) and values.dtype.kind in "fiub"
-    numbers = np.asarray(values if ready else list(map(convert, values)), np.float32)
+    numbers = np.asarray(values if ready else _made(convert, values, column), np.float32)
     return np.where(np.isnan(numbers), np.float32(column["mean"]), numbers)
 
 
