@@ -46,7 +46,8 @@ def check_inputs(known: Problem, inputs: Inputs) -> None:
     if kind != "image":
         if isinstance(inputs, pd.DataFrame | Sequences):
             columns = inputs.columns if isinstance(inputs, pd.DataFrame) else inputs.steps.columns
-            missing_columns([each["name"] for each in spec["columns"]], columns, "the new data")
+            wanted = [each["name"] for each in spec["columns"]]
+            missing_columns(wanted, columns, "the data", "put it back, or search without it in another --log")
         if isinstance(inputs, Clips) and inputs.rate != (rate := spec["sample_rate"]):
             raise UserError(f"the sounds have {inputs.rate} samples a second, and the model takes {rate}")
         return

@@ -110,13 +110,16 @@ def check_usable(table: pd.DataFrame, url: str) -> None:
                 )
 
 
-def missing_columns(wanted: Iterable[str], present: Iterable[Hashable], what: str) -> None:
+def missing_columns(
+    wanted: Iterable[str], present: Iterable[Hashable], what: str, mend: str = "add it, empty where nothing is known"
+) -> None:
     """See that a model's columns are among those that there are.
 
     Args:
-        wanted: the columns that are needed.
+        wanted: the model's columns.
         present: those that there are.
-        what: what lacks them, for the message.
+        what: has the latter, for the message.
+        mend: what to do about it.
 
     Raises:
         UserError: some are missing; it names them.
@@ -125,7 +128,7 @@ def missing_columns(wanted: Iterable[str], present: Iterable[Hashable], what: st
     missing = [name for name in wanted if name not in names]
     if missing:
         named = ", ".join(map(repr, missing))
-        raise UserError(f"{what} lacks the column{'s' if len(missing) > 1 else ''} {named}; {_listed(names)}")
+        raise UserError(f"{what} lacks the column{'s' if len(missing) > 1 else ''} {named}; {_listed(names)}; {mend}")
 
 
 def _examples(
