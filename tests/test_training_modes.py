@@ -116,13 +116,14 @@ def test_an_ensemble_grows_by_a_tower(searched: Searched) -> None:
         assert not needed & set(prunable(searched.session.log, keep=1))
 
 
-def test_it_predicts_and_is_what_was_scored(searched: Searched) -> None:
+def test_it_predicts_and_is_what_was_scored_by_ones_own_objective_too(searched: Searched) -> None:
     log, folder = searched.session.log, searched.folder / "scratch" / "model"
     folder.mkdir(parents=True)
     history = {each.uid: each for each in outcomes(pa.Table.from_pandas(log.trials(), SCHEMA), "0001")}
     asked = WinnerSpec(
         uid="0001-000006",
         space=searched.session.search.space,
+        objective="tests.training_spaces:missed",
         members=Artefacts(log.store).load_members(history["0001-000006"], history, folder),
         data=str(searched.session.data),
         output=str(folder),
@@ -132,6 +133,9 @@ def test_it_predicts_and_is_what_was_scored(searched: Searched) -> None:
     result = spec.read(WinnerResult, folder / spec.RESULT)
     assert result.validation, result.error
     assert result.validation["accuracy"] == pytest.approx(searched.rows.loc["0001-000006", "objective"], abs=1e-6)
+    assert result.test
+    for scores in (result.validation, result.test):
+        assert scores["tests.training_spaces:missed"] == pytest.approx(1 - scores["accuracy"], abs=1e-6)
     assert len(predict(str(folder), "breast_cancer")) == 569
 
 

@@ -137,6 +137,7 @@ def _finish(
     asked = WinnerSpec(
         uid=winner.uid,
         space=session.search.space,
+        objective=session.search.objective,
         members=Artefacts(session.log.store).load_members(winner, history, output),
         hyperparameters=dict(winner.hyperparameters),
         data=str(session.data),

@@ -231,10 +231,15 @@ class EnsembleResult(TrialResult):
 
 
 class WinnerSpec(_Record):
-    """The model, or the ensemble of several, to test and to make ready for use."""
+    """The model, or the ensemble of several, to test and to make ready for use.
+
+    Attributes:
+        objective: that of the search, which may be the user's own; the problem's usual one if not given.
+    """
 
     uid: str
     space: str
+    objective: str | None = None
     members: tuple[Member, ...]
     hyperparameters: dict[str, Value] = Field(default_factory=dict)
     data: str

@@ -16,7 +16,7 @@ from msearch_core.answers import answers
 from msearch_core.data.prepared import open_prepared
 from msearch_core.data.problem import Problem, Target
 from msearch_core.loading import load_space
-from msearch_core.objectives import evaluate
+from msearch_core.objectives import evaluate, find_objective
 from msearch_core.training import spec
 from msearch_core.training.child import use_threads
 from msearch_core.training.ensemble import load_members
@@ -47,6 +47,7 @@ def finish(asked: WinnerSpec) -> WinnerResult:
     use_threads(asked.threads)
     output = Path(asked.output)
     data = open_prepared(Path(asked.data))
+    objective = find_objective(data.problem, asked.objective)
     tower = load_members(data.problem, load_space(asked.space), asked.members)
 
     validation = data.splits["validation"]
@@ -61,9 +62,13 @@ def finish(asked: WinnerSpec) -> WinnerResult:
 
     test = data.splits["test"]
     opened = make_predict(tower, data.problem, test.x.dtype)(test.x)
+    # An objective of the user's own is none of those that `evaluate` knows.
     scores = {
-        "validation": evaluate(data.problem, validation.y, expected, validation.weight),
-        "test": evaluate(data.problem, test.y, opened, test.weight),
+        name: {
+            objective.name: objective.score(split.y, outputs, split.weight),
+            **evaluate(data.problem, split.y, outputs, split.weight),
+        }
+        for name, split, outputs in (("validation", validation, expected), ("test", test, opened))
     }
     finite = {split: spec.finite(values) for split, values in scores.items()}
     bundle = {
