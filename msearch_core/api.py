@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import warnings
 from collections.abc import Callable, Sequence
@@ -13,6 +14,7 @@ import pandas as pd
 
 from msearch_core.config import SearchConfig, make_config
 from msearch_core.errors import UserError
+from msearch_core.loading import load_space
 from msearch_core.trial_log import RunRecord, TrialLog, WinnerRecord
 from msearch_core.trial_log.layout import model_folder
 
@@ -118,6 +120,7 @@ class SearchResult:
 
     def predict(self, data: str) -> pd.DataFrame:
         """Predict from raw input with the winner; see ``predict``."""
+        _import_layers(self.log)
         return predict(self.model, data)
 
     def export(self, out: str | Path = "export", formats: Sequence[str] = ("keras",), uid: str | None = None) -> Export:
@@ -197,4 +200,12 @@ def find_model(model: str) -> str:
     """
     log = TrialLog(model)
     named = log.productions() or log.winners()
+    if named:
+        _import_layers(log)
     return f"{log.url}/{model_folder(named[-1].uid)}" if named else model
+
+
+def _import_layers(log: TrialLog) -> None:
+    """Keras must have seen a space's own layers before it loads them. Most spaces have none, and do without."""
+    with contextlib.suppress(UserError):
+        load_space(log.search().space)

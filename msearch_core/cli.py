@@ -340,6 +340,8 @@ export_command.register(app)
 
 def main() -> None:
     """Run the command line. An error that the user can mend is one line, with exit code 2."""
+    # The processes that search and train are started by `python -m`, which imports from the current folder as well.
+    sys.path.append(str(Path.cwd()))
     try:
         sys.exit(app(standalone_mode=False))
     except UserError as error:

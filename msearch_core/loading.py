@@ -21,8 +21,8 @@ def load_space(reference: str) -> SearchSpace:
 
     Args:
         reference: a built-in space's bare name (``tabular``), ``package.module:attribute``, or
-            ``path/to/file.py:attribute`` for a file in a folder that ``MSEARCH_CODE_PATH`` allows. The attribute is
-            ``space`` unless given.
+            ``path/to/file.py:attribute`` for a file in the current folder or in one that ``MSEARCH_CODE_PATH`` allows.
+            The attribute is ``space`` unless given.
 
     Raises:
         UserError: there is no such module, file or attribute, it is not a space, or its folder is not allowed.
@@ -39,8 +39,8 @@ def load_code(reference: str, attribute: str, what: str) -> object:
     """Find what a user wrote: a search space, an objective, a data source.
 
     Args:
-        reference: ``package.module:attribute``, or ``path/to/file.py:attribute`` for a file in a folder that
-            ``MSEARCH_CODE_PATH`` allows.
+        reference: ``package.module:attribute``, or ``path/to/file.py:attribute`` for a file in the current folder or in
+            one that ``MSEARCH_CODE_PATH`` allows.
         attribute: the attribute where the reference names none.
         what: what is looked for, for messages.
 
@@ -82,8 +82,11 @@ def _from_file(path: Path) -> ModuleType:
     allowed = [
         Path(folder).expanduser().resolve() for folder in os.environ.get(CODE_PATH, "").split(os.pathsep) if folder
     ]
-    if not any(resolved.is_relative_to(folder) for folder in allowed):
-        raise UserError(f"{path} may not be loaded; put its folder into {CODE_PATH} if you trust it")
+    # Modules of the current folder can be imported as well; folders below it may hold logs that somebody else sent.
+    if resolved.parent != Path.cwd() and not any(resolved.is_relative_to(folder) for folder in allowed):
+        raise UserError(
+            f"{path} may not be loaded; if you trust it, start the command in its folder or put that into {CODE_PATH}"
+        )
     if not resolved.is_file():
         raise UserError(f"there is no file {path}")
     name = f"{resolved.stem}_{hashlib.sha256(str(resolved).encode()).hexdigest()[:8]}"

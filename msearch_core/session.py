@@ -153,7 +153,7 @@ def resolve(log: TrialLog, run: str, data: Path | None = None) -> Session:
         data: the prepared data where another process of this machine made it; prepared here if not given.
 
     Raises:
-        UserError: there is no such run, or its data or space cannot be loaded.
+        UserError: there is no such run, or its data, space or objective cannot be loaded.
     """
     search = log.search()
     record = next((each for each in log.runs() if each.run == run), None)
@@ -161,6 +161,7 @@ def resolve(log: TrialLog, run: str, data: Path | None = None) -> Session:
         raise UserError(f"{log.url} has no run {run!r}; it has {[each.run for each in log.runs()]}")
     data = data or prepare_cached(data_options(record.data), seed=search.split_seed, moved=record.moved)
     problem = open_prepared(data).problem
+    find_objective(problem, search.objective)  # else each trial would fail for want of it
     return Session(log, search, record, data, problem, fitted_space(load_space(search.space), problem))
 
 

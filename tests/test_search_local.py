@@ -342,6 +342,7 @@ def test_a_table_searched_in_a_space_of_ones_own_where_blocks_fail(place: Workpl
     assert (predicted["prediction"] == table["cultivar"]).mean() > 0.6
     probabilities = predicted[[f"probability_{label}" for label in sorted(set(table["cultivar"]))]]
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-3)
+    assert "accuracy" in place.run("export", "log", "--out", "taken")
 
 
 DEADLY = """

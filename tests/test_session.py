@@ -201,6 +201,9 @@ def test_an_objective_and_a_source_of_the_users_own(table: Path, monkeypatch: py
     assert joined.search.objective == f"{table.parent}/mine.py:score"
     assert joined.run.data["data"] == f"{table.parent}/mine.py:source"
     assert joined.problem.input_shape == (2,)
+    (table.parent / "mine.py").rename(table.parent / "theirs.py")
+    with pytest.raises(UserError, match=r"no file .*mine\.py"):
+        rejoin(joined.log.url, "0001", joined.data)
 
 
 @pytest.mark.parametrize(

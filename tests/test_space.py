@@ -147,6 +147,13 @@ def test_spaces_load_by_name_and_only_from_allowed_folders(tmp_path, monkeypatch
     monkeypatch.delenv(CODE_PATH, raising=False)
     with pytest.raises(UserError, match=CODE_PATH):
         load_space(f"{file}:mine")
+    monkeypatch.chdir(tmp_path)
+    assert load_space("mine.py:mine") is load_space(f"{file}:mine") is tabular.space
+    (tmp_path / "log").mkdir()
+    (tmp_path / "log" / "carried.py").write_text("raise RuntimeError('a log carried code')\n")
+    with pytest.raises(UserError, match=f"start the command in its folder.*{CODE_PATH}"):
+        load_space("log/carried.py")
+    monkeypatch.chdir("/")
     monkeypatch.setenv(CODE_PATH, str(tmp_path))
     assert load_space(f"{file}:mine") is tabular.space
     for wrong in ("nowhere", "no.such:thing", "json:dumps", f"{file}:other", f"{tmp_path / 'absent.py'}:mine"):

@@ -21,9 +21,14 @@ from msearch_core.data.prepare import prepare
 from msearch_core.data.problem import fitted_space
 from msearch_core.data.source import load
 from msearch_core.loading import load_space
+from msearch_core.proposal import Architecture
 from msearch_core.training.spec import BUNDLE, MODEL
 from msearch_core.training.winner import complete_model
+from msearch_core.trial_log import TrialLog
+from tests.test_cli import msearch
 from tests.test_data_audio import folder_of_tones
+from tests.test_log_contract import search_record
+from tests.test_production import winner
 from tests.training_runs import build
 
 TABLE = pd.DataFrame(
@@ -40,11 +45,13 @@ DENSE = ("dense(units=32,activation=relu,batch_norm=False)",)
 Run = Callable[..., tuple[int, str, str]]
 
 
-def write_bundle(data: str, folder: Path, target: tuple[str, ...] = ()) -> str:
+def write_bundle(
+    data: str, folder: Path, target: tuple[str, ...] = (), space: str = "tabular", architecture: Architecture = DENSE
+) -> str:
     """An untrained model of the data, as a search leaves a trained one."""
     prepared = prepare(load(DataOptions(data, target)), 0)
-    tower = build(prepared, fitted_space(load_space("tabular"), prepared.problem), DENSE)
-    folder.mkdir()
+    tower = build(prepared, fitted_space(load_space(space), prepared.problem), architecture)
+    folder.mkdir(parents=True)
     complete_model(prepared.problem, tower).save(folder / MODEL)
     (folder / BUNDLE).write_text(json.dumps({"problem": dataclasses.asdict(prepared.problem)}))
     return str(folder)
@@ -113,6 +120,39 @@ def test_what_a_model_does_not_know_is_told(run: Run, table_model: str, tmp_path
         "treated as a rare category",
         "msearch: column 'code': 1 of 40 rows have no value; treated as a rare category",
     ]
+
+
+LAYERS = """
+import keras
+from msearch_core.space import SearchSpace, block
+
+@keras.saving.register_keras_serializable("mine")
+class Square(keras.layers.Layer):
+    def call(self, inputs):
+        return inputs * inputs
+
+@block()
+def square(inputs, name):
+    return Square(name=name)(inputs)
+
+space = SearchSpace("layers", (square(),), {})
+"""
+
+
+def test_layers_of_ones_own_are_found_in_the_current_folder(
+    table_model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "layers.py").write_text(LAYERS)
+    monkeypatch.chdir(tmp_path)
+    data = str(Path(table_model).parent / "train.csv")
+    log = TrialLog(str(tmp_path / "log"))
+    log.open(search_record(space=str(tmp_path / "layers.py")))
+    log.add_winner(winner("0001", 0.9))
+    write_bundle(data, tmp_path / "log/models/0001-000001", ("kind",), "layers.py", ("square()",))
+    assert msearch("predict", "log", data, cwd=tmp_path).stdout.count("\n") == 41
+    lost = msearch("predict", str(tmp_path / "log"), data, cwd=tmp_path.parent)
+    assert (lost.returncode, lost.stderr.count("\n")) == (2, 1)
+    assert "layers of the class Square" in lost.stderr
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,8 @@ class Source(Protocol):
 
     The attribute is an object with this method, a class whose instances have it, or a function that does the same. The
     data may come from anywhere, but each call must return the same examples: their content is fingerprinted, and each
-    machine that trains calls it for itself. A file's folder must be in ``MSEARCH_CODE_PATH``. For example::
+    machine that trains calls it for itself. A file must be in the current folder or in one of
+    ``MSEARCH_CODE_PATH``. For example::
 
         class Waves:
             def read(self):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from msearch_core.data.prepared import problem_from_json
 from msearch_core.data.preprocessing import to_model_inputs
 from msearch_core.data.problem import Problem
 from msearch_core.errors import UserError
+from msearch_core.loading import CODE_PATH
 from msearch_core.training.quiet import silenced
 from msearch_core.training.spec import BUNDLE, MODEL
 
@@ -43,13 +45,25 @@ class Bundle:
 
     @cached_property
     def network(self) -> Any:
-        """The ``keras.Model``; loaded, and TensorFlow with it, when it is first asked for."""
+        """The ``keras.Model``; loaded, and TensorFlow with it, when it is first asked for.
+
+        Raises:
+            UserError: it has layers that are not Keras' own, and nobody has imported them.
+        """
         with tempfile.TemporaryDirectory() as folder, silenced(2):
             import keras
 
             path = Path(folder) / MODEL
             path.write_bytes(self.model)
-            return keras.models.load_model(path, compile=False, safe_mode=True)
+            try:
+                return keras.models.load_model(path, compile=False, safe_mode=True)
+            except TypeError as error:  # Keras has no kind of its own for it
+                if not (unknown := re.search(r"Could not locate class '(\w+)'", str(error))):
+                    raise
+                raise UserError(
+                    f"the model has layers of the class {unknown[1]}, which is not Keras' own; predict with the log, "
+                    f"in the folder of the search's own code or with that folder in {CODE_PATH}"
+                ) from None
 
     @cached_property
     def _forward(self) -> Any:
