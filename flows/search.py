@@ -44,7 +44,9 @@ from msearch_core.algorithms.history import COLUMNS, Outcome, as_recorded, best,
 from msearch_core.config import SearchConfig
 from msearch_core.data.notices import notices
 from msearch_core.errors import UserError
+from msearch_core.progress import short
 from msearch_core.proposal import described
+from msearch_core.report.scores import why_none
 from msearch_core.score_text import score_text
 from msearch_core.session import Session, join
 from msearch_core.training.client import TrainingHost
@@ -149,7 +151,8 @@ def search(config: SearchConfig) -> State[Any]:
         artifacts_of(session, named, logger)
         publish_report(session, artifact_key(session), logger)
     if named is None:
-        return Failed(message=f"none of the {board.done} trials has a score; see: msearch trials {session.log.url}")
+        frame = patiently(session.log.trials)
+        return Failed(message=why_none(frame[frame["run"] == session.run.run], short(session.log.url)))
     return Completed(message=told(named, session.search.objective))
 
 

@@ -15,6 +15,7 @@ import pandas as pd
 from msearch_core.config import SearchConfig, make_config
 from msearch_core.errors import UserError
 from msearch_core.loading import load_space
+from msearch_core.report.scores import why_none
 from msearch_core.trial_log import RunRecord, TrialLog, WinnerRecord
 from msearch_core.trial_log.layout import model_folder
 
@@ -166,9 +167,8 @@ def search_alone(config: SearchConfig, cache: Path | None = None) -> SearchResul
     os.environ.update(code_path(config))  # a space of the user's own is loaded here, and in the training host
     session, winner = alone.search_alone(config, cache)
     if winner is None:
-        failed = session.log.trials()["error"].dropna()
-        why = f": {failed.iloc[-1]}" if len(failed) else ""
-        raise UserError(f"no trial has a score{why}; see: msearch trials {session.log.url}")
+        frame = session.log.trials()
+        raise UserError(why_none(frame[frame["run"] == session.run.run], session.log.url))
     return SearchResult(session.log, session.run, winner)
 
 

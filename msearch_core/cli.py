@@ -172,11 +172,13 @@ def _show_winner(log: Any, run: str) -> None:
     import pyarrow.compute as pc
 
     from msearch_core.progress import short, show_winner
+    from msearch_core.report.scores import why_none
     from msearch_core.trial import from_table
 
     winner = next((each for each in reversed(log.winners()) if each.run == run), None)
     if winner is None:
-        raise UserError(f"no trial has a score; see: msearch trials {short(log.url)}")
+        frame = log.trials()
+        raise UserError(why_none(frame[frame["run"] == run], short(log.url)))
     (row,) = from_table(log.table().filter(pc.field("uid") == winner.uid))
     show_winner(log, row, winner, console)
 

@@ -41,16 +41,17 @@ def list_trials(frame: pd.DataFrame, sort: str | None = None, columns: str | Non
     Args:
         frame: rows of the log.
         sort: a column, after ``-`` for descending order; if not given, the newest run first, and in it the best.
-        columns: names separated by commas, ``all`` for every one; the usual ones if not given.
+        columns: names separated by commas, ``all`` for every one; the usual ones if not given, and the error where a
+            trial without a score has one.
 
     Raises:
         UserError: there is no such column.
     """
-    chosen = (
-        list(frame.columns)
-        if columns == "all"
-        else [each.strip() for each in (columns or ",".join(COLUMNS)).split(",")]
-    )
+    if columns is None:
+        failed = (frame["objective"].isna() & frame["error"].notna()).any()
+        chosen = [*COLUMNS, "error"] if failed else list(COLUMNS)
+    else:
+        chosen = list(frame.columns) if columns == "all" else [each.strip() for each in columns.split(",")]
     key = (sort or "objective").removeprefix("-")
     for name in (*chosen, key):
         if name not in frame.columns:

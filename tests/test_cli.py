@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from msearch_core.listing import as_lines, list_trials
+from msearch_core.report.scores import why_none
 from msearch_core.trial_log import TrialLog
 from tests.test_log_contract import run_record, search_record, trial
 
@@ -50,6 +51,19 @@ def test_trials_in_other_orders_and_forms(log: str) -> None:
     table = msearch("trials", log, "--sort", "-uid").stdout
     assert table.index("0001-000004") < table.index("0001-000001")
     assert "dense(units=64)" in table
+
+
+def test_errors_are_shown_where_there_are_some(log: str) -> None:
+    assert msearch("trials", log).stdout.splitlines()[-1].endswith(" boom")
+    assert "error" not in msearch("trials", log, "--where", "status == completed").stdout
+
+
+def test_where_no_trial_has_a_score_the_commonest_error_is_said() -> None:
+    errors = pd.DataFrame({"error": ["rare", "ValueError: boom", None, "ValueError: boom"]})
+    assert why_none(errors, "log") == (
+        "none of the 4 trials has a score; 2 ended with 'ValueError: boom'; see: msearch trials log"
+    )
+    assert why_none(errors[2:3], "log") == "none of the 1 trials has a score; see: msearch trials log"
 
 
 @pytest.mark.parametrize("name", ["architecture", "parents", "curve"])

@@ -26,6 +26,18 @@ SCORED = ("completed", "stopped")
 """The statuses whose objective may be compared."""
 
 
+def why_none(trials: pd.DataFrame, log: str) -> str:
+    """One line for a run none of whose trials has a score: how many there are, and the commonest of their errors.
+
+    Args:
+        trials: the rows of the run.
+        log: the trial database, as a user would type it.
+    """
+    errors = trials["error"].dropna().value_counts()
+    why = f"; {errors.iloc[0]} ended with {errors.index[0]!r}" if len(errors) else ""
+    return f"none of the {len(trials)} trials has a score{why}; see: msearch trials {log}"
+
+
 def is_maximised(frame: pd.DataFrame) -> bool:
     """Whether more of the objective is better; so unless a row says otherwise."""
     return not bool((frame["direction"] == "min").any())
