@@ -93,7 +93,10 @@ class BlockFamily:
         Raises:
             TypeError: a parameter is missing or unknown to the function.
         """
-        inspect.signature(self.function).bind(None, "", **parameters)
+        try:
+            inspect.signature(self.function).bind(None, "", **parameters)
+        except TypeError as error:
+            raise TypeError(f"the block {self.name}: {error}") from None
         return Block(self, parameters)
 
     def variants(self, **choices: Iterable[Value]) -> list[Block]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -15,9 +16,18 @@ STEP = 0.15
 
 @dataclass(frozen=True)
 class Choice:
-    """A hyperparameter with a few allowed values, each as likely."""
+    """A hyperparameter with a few allowed values, each as likely.
+
+    Raises:
+        ValueError: there are none, or a text stands where several values should.
+    """
 
     options: tuple[Value, ...]
+
+    def __post_init__(self) -> None:
+        given: object = self.options  # whatever the annotation says
+        if isinstance(given, str) or not given:
+            raise ValueError(f"Choice({given!r}) has no options; expected a tuple such as ('adam', 'sgd')")
 
     def sample(self, rng: np.random.Generator) -> Value:
         """Draw one of the options."""
@@ -35,11 +45,21 @@ class Choice:
 
 @dataclass(frozen=True)
 class Uniform:
-    """A real hyperparameter between ``low`` and ``high``, uniform on a linear or logarithmic scale."""
+    """A real hyperparameter between ``low`` and ``high``, uniform on a linear or logarithmic scale.
+
+    Raises:
+        ValueError: the bounds are reversed or no finite numbers, or not positive on a logarithmic scale.
+    """
 
     low: float
     high: float
     log: bool = False
+
+    def __post_init__(self) -> None:
+        if not -math.inf < self.low <= self.high < math.inf:
+            raise ValueError(f"Uniform({self.low}, {self.high}) is no range; expected low <= high, both finite")
+        if self.log and self.low <= 0:
+            raise ValueError(f"Uniform({self.low}, {self.high}, log=True) has no logarithm; expected low > 0")
 
     def sample(self, rng: np.random.Generator) -> Value:
         """Draw a value, rounded to four significant digits so that it reads well in a row."""

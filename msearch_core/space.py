@@ -38,6 +38,13 @@ __all__ = [
     "block",
 ]
 
+HYPERPARAMETERS: Mapping[str, tuple[str, ...]] = {
+    "optimizer": ("adam", "adamw", "sgd", "rmsprop"),
+    "decay": ("none", "cosine"),
+    **dict.fromkeys(("learning_rate", "dropout", "l2", "clip_norm", "label_smoothing"), ()),
+    **dict.fromkeys(("noise", "flip", "shift", "step_dropout", "feature_dropout"), ()),
+}
+"""What the trainer understands: by name the words that it may be, none where it is a number."""
 UNKNOWN_SIZE = 1 << 30
 """Stands for a size before the data is known: so large that no stride matters."""
 
@@ -96,7 +103,7 @@ class SearchSpace:
         hyperparameters: distributions by name. The trainer understands ``optimizer`` (adam, adamw, sgd, rmsprop),
             ``learning_rate``, ``decay`` (none, cosine), ``dropout`` (rate), ``l2`` (factor), ``clip_norm``,
             ``label_smoothing``; ``noise`` (standard deviation), ``flip`` (0 or 1) and ``shift`` (share of a side) of
-            pictures, ``step_dropout`` and ``feature_dropout`` (rates) of sequences.
+            pictures, ``step_dropout`` and ``feature_dropout`` (rates) of sequences. Others are refused.
         input: the kind of tensor that the data gives.
         output: the kind of tensor that the heads need. For ``sequence``, a label for each time step, no block may
             have a stride.
@@ -109,6 +116,9 @@ class SearchSpace:
         head_blocks: the blocks that a head may have of its own; they take and give ``output``.
         max_head_depth: the greatest number of them in a head.
         cells: how the tower repeats a cell; ``None`` if each block stands once.
+
+    Raises:
+        ValueError: a hyperparameter is none that the trainer understands, or no architecture is valid.
     """
 
     name: str
@@ -126,6 +136,9 @@ class SearchSpace:
     cells: Cells | None = None
 
     def __post_init__(self) -> None:
+        for name, distribution in self.hyperparameters.items():
+            if reason := _why_unusable(name, distribution):
+                raise ValueError(f"the space {self.name!r}: {reason}")
         if len({block.name for block in self.blocks}) != len(self.blocks):
             raise ValueError(f"the space {self.name!r} holds the same block twice")
         for item in self.head_blocks:
@@ -353,6 +366,20 @@ class SearchSpace:
             return tuple(name for names in fitting for name in names)
 
         return next_names
+
+
+def _why_unusable(name: str, distribution: object) -> str | None:
+    """What is wrong with a hyperparameter, or ``None`` if the trainer understands it."""
+    if name not in HYPERPARAMETERS:
+        return f"there is no hyperparameter {name!r}; expected some of {', '.join(HYPERPARAMETERS)}"
+    if not isinstance(distribution, Distribution):
+        return f"{name} is {distribution!r}; expected a Choice or a Uniform"
+    words = HYPERPARAMETERS[name]
+    options = distribution.options if isinstance(distribution, Choice) else (distribution.low,)
+    for option in options:
+        if option not in words if words else isinstance(option, str):
+            return f"{name} may be {option!r}; expected {' or '.join(words) or 'numbers'}"
+    return None
 
 
 def _fitted(sizes: Sequence[int], kind: str) -> tuple[int, ...]:

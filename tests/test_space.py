@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import subprocess
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -108,6 +110,35 @@ def test_a_mutated_choice_is_another_one() -> None:
     rng = np.random.default_rng(0)
     assert {Choice(("a", 1, 2)).mutate("a", rng) for _ in range(50)} == {1, 2}
     assert Choice(("a",)).mutate("a", rng) == "a"
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (lambda: Uniform(2, 1), r"Uniform\(2, 1\) is no range; expected low <= high"),
+        (lambda: Uniform(0.0, math.nan), "is no range"),
+        (lambda: Uniform(0, 1, log=True), "expected low > 0"),
+        (lambda: Choice(()), "has no options"),
+        (lambda: Choice("adam"), "has no options; expected a tuple"),
+        (lambda: with_hyperparameters(learning_rat=Uniform(0, 1)), "no hyperparameter 'learning_rat'; .*learning_rate"),
+        (lambda: with_hyperparameters(optimizer=Choice(("adam", "adamm"))), "'adamm'; expected adam or adamw"),
+        (lambda: with_hyperparameters(decay=Uniform(0, 1)), "decay may be 0; expected none or cosine"),
+        (lambda: with_hyperparameters(l2=Choice((0.1, "little"))), "l2 may be 'little'; expected numbers"),
+        (lambda: with_hyperparameters(l2=0.1), "l2 is 0.1; expected a Choice or a Uniform"),
+    ],
+)
+def test_what_no_trial_could_use_is_refused_at_once(make: Callable[[], object], reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        make()
+
+
+def with_hyperparameters(**hyperparameters: Any) -> SearchSpace:
+    return dataclasses.replace(landscapes.SPACES["vectors"], hyperparameters=hyperparameters)
+
+
+def test_a_parameter_that_a_block_does_not_have_is_told_with_its_name() -> None:
+    with pytest.raises(TypeError, match="the block plain: missing a required argument: 'units'"):
+        plain(width=8)
 
 
 def test_choice_draws_every_option() -> None:
