@@ -179,7 +179,7 @@ def wrong_option(error: ValidationError) -> UserError:
         return unknown_option(str(first["loc"][0]), SearchConfig.model_fields)
     message = first["msg"].removeprefix("Value error, ")
     # Of an option that is missing the input is all the others, and a log's URL may hold what nobody should see.
-    got = "" if first["type"] == "missing" or "credentials" in message else f" (got {first['input']!r})"
+    got = "" if first["type"] == "missing" or "credentials" in message else f" (got {_short(first['input'])})"
     return UserError(f"{option}: {message[0].lower()}{message[1:]}{got}")
 
 
@@ -193,6 +193,12 @@ def unknown_option(name: str, expected: Iterable[str]) -> UserError:
 
 def _flag(name: object) -> str:
     return "--" + str(name).replace("_", "-")
+
+
+def _short(value: object, limit: int = 80) -> str:
+    """A value as one line: a table that stands where a path should takes many."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= limit else text[:limit] + " ..."
 
 
 def parse_options(texts: Mapping[str, Any]) -> dict[str, Any]:

@@ -147,10 +147,11 @@ def read_refresh(path: Path) -> RefreshParameters:
     from msearch_core.session import absolute_source, code_reference
 
     options = dict(read_config(path))
-    own = RefreshParameters.model_fields.keys() - {"config"}
+    own = [name for name in RefreshParameters.model_fields if name != "config"]
     given: dict[str, Any] = {key: options.pop(key) for key in own if key in options}
-    for option in options.keys() - SearchConfig.model_fields.keys():
-        raise unknown_option(option, [*SearchConfig.model_fields, *sorted(own)])
+    for key in options:
+        if key not in SearchConfig.model_fields:
+            raise unknown_option(key, [*own, *SearchConfig.model_fields])
     made_absolute = {
         "data": absolute_source,
         "test": absolute_source,

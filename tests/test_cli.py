@@ -302,6 +302,13 @@ def test_what_needs_a_server_says_so(command: list[str]) -> None:
     assert "needs a Prefect server: set PREFECT_API_URL" in refused.stderr
 
 
+def test_a_misspelt_option_of_a_refresh_is_told_with_its_own(tmp_path: Path) -> None:
+    (tmp_path / "search.toml").write_text('data = "digits"\nlog = "log"\nkep = 3\n')
+    refused = msearch("refresh", "search.toml", cwd=tmp_path)
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+    assert "unknown option --kep; expected one of keep, overlap, data, " in refused.stderr
+
+
 def test_a_refresh_without_a_log_is_refused(tmp_path: Path) -> None:
     (tmp_path / "search.toml").write_text('data = "digits"')
     refused = msearch("refresh", "search.toml", cwd=tmp_path)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from msearch_core.config import UNLIMITED_TRIALS, make_config, parse_options, read_config, read_suggestions
@@ -51,6 +52,7 @@ def test_data_has_a_short_name_that_tells_no_secret(data: str, name: str) -> Non
         ),
         ({"name": "../up"}, r"--name"),
         ({"trails": 3}, r"unknown option --trails; did you mean --trials\? Expected one of data, "),
+        ({"test": pd.DataFrame({"a": [1, 2, 3]})}, r"--test: .*valid string \(got a 0 1 1 2 2 3\)"),
         ({"task_weight": {"a": -1}}, r"--task-weight: .*greater than or equal to 0 \(got -1\)"),
         ({"minimize": "price"}, r"--minimize: .*'parameters', 'flops', 'latency_ms' or 'model_bytes'"),
         ({"max_latency_ms": 0}, r"--max-latency-ms: .*greater than 0"),
