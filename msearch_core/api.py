@@ -190,6 +190,13 @@ def predict(model: str, data: str, tell: Callable[[str], None] | None = None) ->
     """
     from msearch_core.training.predict import predict as predict_with
 
+    for name, given in (("model", model), ("data", data)):
+        if not isinstance(given, str | os.PathLike):
+            raise UserError(
+                f"predict takes a log or a model's folder, then the data's path; {name} is a {type(given).__name__}, "
+                "and a table in memory must be written to a file first"
+            )
+    model, data = os.fspath(model), os.fspath(data)
     return predict_with(find_model(model), data, tell=tell or (lambda line: warnings.warn(line, stacklevel=4)))
 
 
@@ -197,12 +204,24 @@ def find_model(model: str) -> str:
     """The folder of a finished model: the one given, or that of a log, wherever that is now.
 
     A log's model is the one in use, where one was promoted, else the newest winner.
+
+    Raises:
+        UserError: it is a file, or a log that has no winner yet.
     """
+    if Path(model).is_file():
+        raise UserError(
+            f"{model} is a file; expected first a log, or the folder of a model as a search leaves it, then the data "
+            "(the folder of an exported model has a predict.py of its own)"
+        )
     log = TrialLog(model)
-    named = log.productions() or log.winners()
-    if named:
+    if named := log.productions() or log.winners():
         _import_layers(log)
-    return f"{log.url}/{model_folder(named[-1].uid)}" if named else model
+        return f"{log.url}/{model_folder(named[-1].uid)}"
+    if log.runs():
+        raise UserError(
+            f"{model} has no winner yet, which is named when its search ends; see how far it is: msearch trials {model}"
+        )
+    return model
 
 
 def _import_layers(log: TrialLog) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from msearch_core import production
-from msearch_core.api import SearchResult, find_model
+from msearch_core.api import SearchResult, find_model, predict
 from msearch_core.errors import UserError
 from msearch_core.trial import Trial
 from msearch_core.trial_log import TrialLog, WinnerRecord
@@ -51,6 +51,19 @@ def test_the_newest_winner_goes_into_use(log: TrialLog) -> None:
     with pytest.raises(UserError, match="no winner 0009-000001"):
         production.promote(log, "0009-000001")
     assert Checker(log.store).report().is_sound
+
+
+def test_what_holds_no_model_is_told_apart(tmp_path: Path) -> None:
+    running = TrialLog(str(tmp_path / "running"))
+    running.open(search_record())
+    running.add_run(run_record())
+    with pytest.raises(UserError, match=r"running has no winner yet, which is named when its search ends; .*trials"):
+        find_model(str(tmp_path / "running"))
+    (tmp_path / "model.keras").touch()
+    with pytest.raises(UserError, match=r"model\.keras is a file; expected first a log"):
+        find_model(str(tmp_path / "model.keras"))
+    with pytest.raises(UserError, match="then the data's path; data is a DataFrame"):
+        predict(running.url, running.trials())  # type: ignore[arg-type]
 
 
 def test_a_search_predicts_with_its_own_winner_whatever_is_in_use(log: TrialLog) -> None:

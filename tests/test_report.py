@@ -17,6 +17,7 @@ from benchmarks.reading import fill, simulated
 from msearch_core.answers import MOST_CLASSES, MOST_POINTS, answers
 from msearch_core.api import SearchResult
 from msearch_core.data.problem import Problem, Split, Target
+from msearch_core.errors import UserError
 from msearch_core.report import plots
 from msearch_core.report.compare import last_run
 from msearch_core.report.costs import phase_costs
@@ -273,6 +274,13 @@ class TestFigures:
             result.plot_timeline(),
         ):
             assert json.loads(figure_json(figure))["data"], "a figure without a trace"
+        for wrong, words in (
+            (result.plot_progress, "x is 'bogus'; expected one of trials, steps, seconds"),
+            (result.plot_pareto, "cost is 'bogus'; expected one of parameters"),
+            (result.groups, "by is 'bogus'; expected one of block"),
+        ):
+            with pytest.raises(UserError, match=words):
+                wrong("bogus")
 
     def test_every_trial_of_a_small_search_is_a_point(self, small: TrialLog) -> None:
         result = SearchResult(small, small.runs()[-1], small.winners()[-1])

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 import pandas as pd
 
+from msearch_core.errors import expect_one_of
 from msearch_core.report.effects import block_effects, of_one_architecture
 from msearch_core.report.scores import is_maximised, mean_interval, objective_name, scored
 
@@ -23,7 +24,11 @@ def groups(frame: pd.DataFrame, by: Grouping) -> pd.DataFrame:
         One row a group, best mean first: the group, ``trials``, ``scored`` (those with a score), ``best``, ``mean``
         with its 95 % interval ``low`` to ``high`` over trials, and for blocks also ``effect``, ``effect_low`` and
         ``effect_high`` (see ``block_effects``), where there are enough trials.
+
+    Raises:
+        UserError: trials are not grouped by that.
     """
+    expect_one_of("by", by, get_args(Grouping))
     name = "architecture" if by == "block" else by
     wanted = dict.fromkeys(("uid", name, "status", "objective", "direction"))
     members = of_one_architecture(frame) if by == "block" else frame

@@ -7,6 +7,7 @@ from typing import Literal
 import pandas as pd
 import plotly.graph_objects as go
 
+from msearch_core.errors import expect_one_of
 from msearch_core.report.plots.style import BLUE, ORANGE, empty, figure, plain
 from msearch_core.report.scores import best_first, is_maximised, objective_name, scored
 from msearch_core.report.thinning import thin
@@ -37,7 +38,11 @@ def pareto(frame: pd.DataFrame, cost: Cost = "parameters") -> go.Figure:
     Args:
         frame: trials of one run.
         cost: which cost.
+
+    Raises:
+        UserError: there is no such cost.
     """
+    expect_one_of("cost", cost, TITLES)
     usable = best_first(frame)
     usable = usable[usable[cost].notna() & (usable[cost] > 0)].reset_index(drop=True)
     if usable.empty:

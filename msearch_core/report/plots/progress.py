@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from msearch_core.errors import expect_one_of
 from msearch_core.report.plots.style import BLUE, KINDS, ORANGE, STATUSES, empty, figure, plain
 from msearch_core.report.scores import SCORED, best_so_far, in_order, is_maximised, objective_name
 from msearch_core.report.thinning import thin
@@ -29,7 +30,11 @@ def progress(frame: pd.DataFrame, x: Axis = "trials") -> go.Figure:
     Args:
         frame: trials of one run.
         x: against what: the number of trials, gradient steps of all trials together, or seconds of wall time.
+
+    Raises:
+        UserError: there is no such axis.
     """
+    expect_one_of("x", x, TITLES)
     ordered = in_order(frame)
     ordered = ordered.assign(_x=_positions(ordered, x), _best=best_so_far(ordered))
     ordered = ordered[ordered["_x"].notna()].reset_index(drop=True)
