@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 STANDARD_ERRORS = 2.0
 """How many standard errors of the difference of the two scores are tolerated."""
 
-Verdict = Literal["bit-equal", "within", "beyond", "unscored"]
+Verdict = Literal["bit-equal", "within", "beyond", "other data", "unscored"]
 
 
 @dataclass(frozen=True)
@@ -64,17 +64,19 @@ class Replay:
 
     @property
     def verdict(self) -> Verdict:
-        """How close it came; ``unscored`` if one of the two has no score."""
+        """How close it came; ``unscored`` if one of the two has no score, ``other data`` if they do not compare."""
         if self.difference is None:
             return "unscored"
+        if not self.same["data"]:
+            return "other data"
         if all(self.equal.values()):
             return "bit-equal"
         return "within" if abs(self.difference) <= self.tolerance else "beyond"
 
     @property
     def agrees(self) -> bool:
-        """Whether it ended as it had ended, with a score within the tolerance."""
-        return self.result.status == self.row.status and self.verdict != "beyond"
+        """Whether it ended as it had ended, on the same data, with a score within the tolerance."""
+        return self.result.status == self.row.status and self.verdict not in ("beyond", "other data")
 
     @property
     def same(self) -> dict[str, bool]:
@@ -210,6 +212,8 @@ def lines(done: Replay) -> Iterator[str]:
     elif done.verdict == "within":
         unequal = [name for name, equal in done.equal.items() if not equal]
         yield f"within the tolerance: {far}; not bit-equal: {', '.join(unequal)}"
+    elif done.verdict == "other data":
+        yield f"the data has CHANGED, so the two scores do not compare: difference {done.difference:+.3g}"
     else:
         yield f"BEYOND the tolerance: {far}"
 
@@ -234,7 +238,7 @@ def replay_command(
     threads: Annotated[int | None, typer.Option(min=1, help="Cores to use. [default: as many as it had]")] = None,
     output: Annotated[Literal["table", "json"], typer.Option("--format", help="How to print.")] = "table",
 ) -> None:
-    """Train a trial again from its row, and say how close it came. Exit code 1 if it is beyond the tolerance."""
+    """Train a trial again from its row, and say how close it came. Exit code 1: beyond the tolerance, or other data."""
     from msearch_core.progress import short
     from msearch_core.training.client import TrainingHost
     from msearch_core.training.replaying import Replayer

@@ -136,7 +136,15 @@ class TestComparison:
     @staticmethod
     def compared(now: float | None, **fields: object) -> Replay:
         row = trial(
-            1, **{"status": "completed", "objective": 0.9, "objective_se": 0.03, "space_fingerprint": "a", **fields}
+            1,
+            **{
+                "status": "completed",
+                "objective": 0.9,
+                "objective_se": 0.03,
+                "space_fingerprint": "a",
+                "data_fingerprint": "d",
+                **fields,
+            },
         )
         result = TrialResult(status="failed" if now is None else "completed", objective=now, objective_se=0.04)
         now_and_here = {
@@ -150,6 +158,11 @@ class TestComparison:
         verdicts = {now: self.compared(now).verdict for now in (0.9, 0.81, 0.99, 0.79, 1.01, None)}
         assert list(verdicts.values()) == ["bit-equal", "within", "within", "beyond", "beyond", "unscored"]
         assert [self.compared(now).agrees for now in (0.81, 0.79, None)] == [True, False, False]
+
+    def test_scores_on_other_data_do_not_compare(self) -> None:
+        done = self.compared(0.9, data_fingerprint="e")
+        assert (done.verdict, done.agrees) == ("other data", False)
+        assert list(lines(done))[-1] == "the data has CHANGED, so the two scores do not compare: difference +0"
 
     def test_what_differs_is_named(self) -> None:
         text = "\n".join(lines(self.compared(0.5, versions={"keras": "1"}, host="elsewhere")))
