@@ -323,6 +323,8 @@ def test_a_table_searched_in_a_space_of_ones_own_where_blocks_fail(place: Workpl
         "--trials", "6", "--trainers", "2", "--steps", "60", "--log", "log",
     )  # fmt: skip
     assert "left out of the data: 'country' is constant\n" in printed
+    flows = "".join(path.read_text() for path in (place.cache / "state").rglob("search-*.log"))
+    assert "WARNING | Flow run 'search-wine.csv' - left out of the data: 'country' is constant\n" in flows
     frame = check_budget(log, 6)
     check_whole(log, frame)
     assert list(frame["status"][:4]) == ["failed", "diverged", "completed", "failed"]
