@@ -246,7 +246,7 @@ def compare(
     else:
         console.print(printing.groups_table(found) if by else printing.comparison_table(found))
         if by is Grouping.BLOCK and "effect" not in found:
-            console.print("too few trials have a score yet to tell what each block does for it", style="dim")
+            console.print(printing.NO_EFFECTS, style="dim", soft_wrap=True)
 
 
 @app.command()

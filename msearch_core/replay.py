@@ -157,8 +157,6 @@ def notes(done: Replay) -> Iterator[str]:
         yield f"an ensemble trains nothing: its members were chosen again from {kind}"
     elif not recorded:
         yield f"how many threads it had is not on record; {done.threads} were used"
-    if not done.same["data"]:
-        yield "the data has changed since, so that the two scores are of different examples"
     if row.status == "stopped":
         yield (
             f"it was ended early ({row.error or 'the search was over'}); what ended it depends on other trials and on "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from itertools import groupby
 from typing import Annotated, Literal
 
 import typer
@@ -18,7 +17,7 @@ def check(
 ) -> None:
     """Verify every file of a log. Exit code 1 if rows are lost, doubled or cannot be queried."""
     from msearch_core.trial_log import TrialLog
-    from msearch_core.trial_log.check import Checker, as_json
+    from msearch_core.trial_log.check import Checker, as_json, in_short
     from msearch_core.trial_log.check import repair as rebuild
 
     opened = TrialLog(log)
@@ -30,10 +29,8 @@ def check(
     else:
         for name in rebuilt:
             console.print(f"rebuilt {name}")
-        for (level, what), found in groupby(report.findings, lambda each: (each.level, each.what)):
-            first, *others = found
-            more = f" (and {len(others)} more like it)" if others else ""
-            console.print(f"{level}: {first.name} {what}{more}", soft_wrap=True)
+        for line in in_short(report.findings):
+            console.print(line, soft_wrap=True)
         counts = (
             f"{report.rows} trials ({report.unsealed} not sealed yet), {report.chunks} chunks, {report.files} files"
         )

@@ -184,7 +184,6 @@ class TestComparison:
             ({"batch_size": 32}, "memory ran out at batches of 64"),
             ({"status": "stopped", "steps": 30, "error": "time limit"}, "ended early (time limit)"),
             ({"kind": "rescore"}, "trains nothing"),
-            ({"data_fingerprint": "c"}, "the two scores are of different examples"),
         ],
     )
     def test_what_cannot_be_repeated_is_said(self, fields: dict[str, object], said: str) -> None:

@@ -11,6 +11,7 @@ import pandas as pd
 from rich.table import Table
 
 from msearch_core.listing import printable
+from msearch_core.report.effects import MIN_PRESENT, MIN_TRIALS, TRIALS_PER_FEATURE
 from msearch_core.trial import dumps
 
 _LABELS = {
@@ -24,6 +25,12 @@ _LABELS = {
     "architecture_difference": "architecture against the first",
     "hyperparameter_difference": "hyperparameters against the first",
 }
+
+NO_EFFECTS = (
+    f"what each block does for the score is not estimated: that takes {MIN_TRIALS} trials with a score, "
+    f"and {TRIALS_PER_FEATURE} for each block that {MIN_PRESENT} or more have and as many lack"
+)
+"""What is said where `block_effects` finds too few trials."""
 
 
 def comparison_table(compared: pd.DataFrame) -> Table:

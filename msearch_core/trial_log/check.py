@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -238,6 +238,17 @@ def repair(store: Store) -> list[str]:
         store.create(layout.chunk_file(number), to_parquet(rows_to_table(rows)))
         rebuilt.append(layout.chunk_file(number))
     return rebuilt
+
+
+def in_short(findings: Iterable[Finding]) -> Iterator[str]:
+    """A line for each error; notes that say the same of many files, as after pruning, are one line with a count."""
+    alike: dict[tuple[str, str], list[str]] = {}
+    for each in findings:
+        subject = each.name if each.level == "error" else ""
+        alike.setdefault((each.level, subject + each.what), []).append(f"{each.name} {each.what}")
+    for (level, _), lines in alike.items():
+        more = f" (and {len(lines) - 1} more like it)" if len(lines) > 1 else ""
+        yield f"{level}: {lines[0]}{more}"
 
 
 def as_json(report: Report) -> str:
