@@ -23,6 +23,7 @@ from msearch_core.config import SearchConfig
 from msearch_core.errors import UserError
 from msearch_core.loading import CODE_PATH
 from msearch_core.trial_log import RunRecord, TrialLog
+from msearch_core.urls import expanded
 
 STOP_SECONDS = 40.0
 KEPT_LOGS = 20
@@ -138,7 +139,7 @@ def code_path(config: SearchConfig) -> dict[str, str]:
     """Code that the user names by its file may be loaded: to name it is to trust it."""
     named = (config.space, config.objective, config.data, config.test)
     files = [each.partition(":")[0] for each in named if each]
-    folders = [str(Path(file).expanduser().resolve().parent) for file in files if file.endswith(".py")]
+    folders = [str(expanded(file).resolve().parent) for file in files if file.endswith(".py")]
     if not folders:
         return {}
     return {CODE_PATH: os.pathsep.join([*dict.fromkeys(folders), *filter(None, [os.environ.get(CODE_PATH)])])}

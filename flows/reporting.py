@@ -11,6 +11,7 @@ from flows.prefect_api import EMBEDDED
 from msearch_core.session import Session
 from msearch_core.training.spec import one_line
 from msearch_core.trial_log.layout import report_file
+from msearch_core.urls import is_url, short
 
 BROWSERS = {"gs://": "https://storage.cloud.google.com/"}
 """Where a browser that is logged in finds an object of a bucket."""
@@ -51,8 +52,7 @@ def in_browser(url: str) -> str:
 
 def where(url: str, name: str) -> str:
     """What is said beside the link."""
-    if url.startswith("file://"):
-        path = url.removeprefix("file://")
+    if not is_url(path := short(url)):
         return (
             f"All of {name} on one page: `{path}`\n\nBrowsers follow no link from a web page to a file: copy the path, "
             "on a machine that has that folder."

@@ -55,6 +55,7 @@ from msearch_core.training.giving_up import worked_on
 from msearch_core.training.spec import one_line
 from msearch_core.trial_log import Board, StopRecord, WinnerRecord
 from msearch_core.trial_log.patience import patiently
+from msearch_core.urls import is_url
 
 LOOK_SECONDS = 1.0
 ARTIFACT_SECONDS = 15.0
@@ -171,7 +172,7 @@ def own_pool() -> str | None:
 
 def _for_pool(config: SearchConfig) -> SearchConfig:
     """Refuse a log that only the worker's own temporary folder would hold."""
-    if own_pool() and not (config.log and ("://" in config.log or Path(config.log).is_absolute())):
+    if own_pool() and not (config.log and (is_url(config.log) or Path(config.log).is_absolute())):
         raise UserError(
             "a search on a work pool needs a log that every trainer can write: give a URL or an absolute path"
         )

@@ -136,7 +136,8 @@ def search(
 def _run_search(config: Any) -> None:
     from flows.launch import LaunchedSearch
     from msearch_core.algorithms.history import COLUMNS
-    from msearch_core.progress import Progress, follow, short
+    from msearch_core.progress import Progress, follow
+    from msearch_core.urls import short
 
     # Whoever ends the command in another way than by Ctrl-C wants the same: an orderly end.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -171,9 +172,10 @@ def _while(launched: Any) -> Iterator[bool]:
 def _show_winner(log: Any, run: str) -> None:
     import pyarrow.compute as pc
 
-    from msearch_core.progress import short, show_winner
+    from msearch_core.progress import show_winner
     from msearch_core.report.scores import why_none
     from msearch_core.trial import from_table
+    from msearch_core.urls import short
 
     winner = next((each for each in reversed(log.winners()) if each.run == run), None)
     if winner is None:
@@ -260,7 +262,9 @@ def report(
     """Write one self-contained page about a search, running or ended."""
     from msearch_core.report.writing import watch_report, write_report
     from msearch_core.trial_log import TrialLog
+    from msearch_core.urls import refuse_memory
 
+    refuse_memory(out, "--out")
     opened = TrialLog(log)
     opened.search()
     if watch:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import os
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -19,6 +18,7 @@ from msearch_core.credentials import Location
 from msearch_core.data.options import DataOptions, data_options
 from msearch_core.errors import UserError
 from msearch_core.trial_log.records import UNLIMITED_TRIALS
+from msearch_core.urls import expanded, is_url
 
 DEFAULT_TRIALS = 20
 DEFAULT_MINUTES = 10.0
@@ -130,7 +130,7 @@ class SearchConfig(BaseModel):
     @property
     def data_name(self) -> str:
         """What the data is called, in short: a name, or the last part of a path or URL, without its query."""
-        path = self.data.partition("?")[0] if "://" in self.data else self.data
+        path = self.data.partition("?")[0] if is_url(self.data) else self.data
         return re.sub(r"[^A-Za-z0-9_.:-]+", "-", path.rstrip("/").rpartition("/")[2]) or "data"
 
     @property
@@ -153,8 +153,7 @@ class SearchConfig(BaseModel):
 
 def absolute_folder(folder: str) -> str:
     """A local folder made absolute, so that it is the same one for a process that runs elsewhere; URLs stay."""
-    # `Path.expanduser` raises for a folder that is called ~draft.
-    return folder if "://" in folder else str(Path(os.path.expanduser(folder)).absolute())  # noqa: PTH111
+    return folder if is_url(folder) else str(expanded(folder).absolute())
 
 
 def make_config(**options: Any) -> SearchConfig:

@@ -29,7 +29,9 @@ def export(
     """Take a model away, preprocessing inside: it needs no msearch. Scored again from disk before it is handed out."""
     from msearch_core.export import export as take_away
     from msearch_core.trial_log import TrialLog
+    from msearch_core.urls import refuse_memory
 
+    refuse_memory(out, "--out")
     made = take_away(TrialLog(log), uid, [each.value for each in formats or (ExportFormat.KERAS,)], out)
     for each, score in made.scores.items():
         was = "the data has changed since the search"

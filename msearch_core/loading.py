@@ -12,6 +12,7 @@ from types import ModuleType
 
 from msearch_core.errors import UserError
 from msearch_core.space import SearchSpace
+from msearch_core.urls import expanded
 
 CODE_PATH = "MSEARCH_CODE_PATH"
 
@@ -78,10 +79,8 @@ def _from_name(name: str, missing: str, hint: str) -> ModuleType:
 
 def _from_file(path: Path) -> ModuleType:
     """Import a file; a file that was imported before is not read again."""
-    resolved = path.expanduser().resolve()
-    allowed = [
-        Path(folder).expanduser().resolve() for folder in os.environ.get(CODE_PATH, "").split(os.pathsep) if folder
-    ]
+    resolved = expanded(path).resolve()
+    allowed = [expanded(folder).resolve() for folder in os.environ.get(CODE_PATH, "").split(os.pathsep) if folder]
     # Modules of the current folder can be imported as well; folders below it may hold logs that somebody else sent.
     if resolved.parent != Path.cwd() and not any(resolved.is_relative_to(folder) for folder in allowed):
         raise UserError(

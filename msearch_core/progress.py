@@ -18,6 +18,7 @@ from msearch_core.proposal import described, described_proposal
 from msearch_core.score_text import score_text
 from msearch_core.trial import Trial
 from msearch_core.trial_log import Board, SearchRecord, TrialLog, WinnerRecord
+from msearch_core.urls import short
 
 LOOK_SECONDS = 0.5
 
@@ -170,11 +171,6 @@ def _scores(scores: object, objective: str | None, standard_error: float | None)
     error = f" ± {score_text(standard_error)}" if standard_error is not None else ""
     rest = ", ".join(f"{name} {score_text(value)}" for name, value in values.items())
     return f"{objective} {score_text(first)}{error}" + (f"  ({rest})" if rest else "") if first is not None else rest
-
-
-def short(url: str) -> str:
-    """A local path as the user would type it."""
-    return url.removeprefix("file://")
 
 
 def minutes(seconds: float) -> str:

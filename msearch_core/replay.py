@@ -237,10 +237,10 @@ def replay_command(
     output: Annotated[Literal["table", "json"], typer.Option("--format", help="How to print.")] = "table",
 ) -> None:
     """Train a trial again from its row, and say how close it came. Exit code 1: beyond the tolerance, or other data."""
-    from msearch_core.progress import short
     from msearch_core.training.client import TrainingHost
     from msearch_core.training.replaying import Replayer
     from msearch_core.trial_log import TrialLog
+    from msearch_core.urls import short
 
     opened = TrialLog(log)
     opened.search()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import uuid
 from collections.abc import Mapping
@@ -27,6 +26,7 @@ from msearch_core.objectives import find_objective
 from msearch_core.space import SearchSpace
 from msearch_core.trial_log import RunRecord, SearchRecord, TrialLog
 from msearch_core.trial_log.layout import run_name
+from msearch_core.urls import expanded, refuse_memory
 
 LOGS = "msearch-logs"
 
@@ -65,7 +65,9 @@ def join(config: SearchConfig, cache: Path | None = None) -> Session:
         UserError: the data, the space or an option is wrong, or the log belongs to another search. Nothing is written
             then.
     """
-    _refuse_memory(config.log)
+    if config.log:
+        refuse_memory(config.log, "--log")
+    asked_log = TrialLog(config.log) if config.log else None  # a wrong address is refused before data is prepared
     asked = config.source
     source = replace(asked, data=absolute_source(asked.data), test=absolute_source(asked.test) if asked.test else None)
     data = prepare_cached(source, seed=config.seed, cache=cache)
@@ -92,7 +94,7 @@ def join(config: SearchConfig, cache: Path | None = None) -> Session:
         versions=versions(),
         objective_fingerprint=objective.fingerprint,
     )
-    log = TrialLog(config.log or str(Path(LOGS).absolute() / name))
+    log = asked_log or TrialLog(str(Path(LOGS).absolute() / name))
     try:
         search = log.open(wanted)
         _check_same(search, wanted, log.url)
@@ -261,7 +263,7 @@ def _same(field: str, found: object, wanted: object, url: str) -> None:
 
 def absolute_source(data: str) -> str:
     """A local path made absolute, so that a trainer that runs elsewhere finds it; names and URLs stay."""
-    path = Path(os.path.expanduser(data))  # noqa: PTH111 (the other raises for a file that is called ~draft.csv)
+    path = expanded(data)
     if data in NAMES or not path.exists():
         return code_reference(data) if is_reference(data) else data
     return str(path.absolute())
@@ -270,12 +272,7 @@ def absolute_source(data: str) -> str:
 def code_reference(reference: str) -> str:
     """The name of a space, an objective or a source; a file's path made absolute."""
     location, colon, attribute = reference.partition(":")
-    return f"{Path(location).expanduser().absolute()}{colon}{attribute}" if location.endswith(".py") else reference
-
-
-def _refuse_memory(url: str | None) -> None:
-    if url and url.startswith("memory:"):
-        raise UserError(f"--log {url} lives in one process only, and trainers are others; give a folder or a bucket")
+    return f"{expanded(location).absolute()}{colon}{attribute}" if location.endswith(".py") else reference
 
 
 def _stem(data: str) -> str:

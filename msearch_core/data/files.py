@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-import fsspec
-
 from msearch_core.errors import UserError
+from msearch_core.urls import as_os_errors, open_url
 
 
 @dataclass(frozen=True)
@@ -48,8 +47,6 @@ def reading(url: str) -> Iterator[None]:
         raise UserError(f"cannot find {url!r}: no such file or folder; check the path") from None
     except PermissionError:
         raise UserError(f"cannot read {url!r}: permission denied; ask for the right to read it") from None
-    except ImportError as error:
-        raise UserError(f"cannot reach {url!r}: {_line(error)}") from None
     except OSError as error:
         raise UserError(f"cannot read {url!r}: {_line(error)}; check the path and the storage") from None
 
@@ -64,11 +61,9 @@ def locate(url: str) -> Location:
         UserError: there is none, it cannot be reached, or the kind of storage is unknown.
     """
     with reading(url):
-        try:
-            filesystem, path = fsspec.core.url_to_fs(url)
-        except ValueError as error:
-            raise UserError(f"cannot reach {url!r}: {_line(error)}; give a local path, gs://, s3:// ...") from None
-        kind = filesystem.info(path)["type"]
+        filesystem, path = open_url(url)
+        with as_os_errors(url):
+            kind = filesystem.info(path)["type"]
     return Location(url, filesystem, path, is_folder=kind == "directory")
 
 

@@ -6,13 +6,13 @@ import hashlib
 import io
 from typing import Any
 
-import fsspec
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from msearch_core.data.columns import to_texts
+from msearch_core.urls import open_url
 
 
 def store(table: pd.DataFrame, folder: str) -> str:
@@ -30,7 +30,7 @@ def store(table: pd.DataFrame, folder: str) -> str:
     pq.write_table(pa.table(columns), buffer)
     content = buffer.getvalue()
     url = f"{folder.rstrip('/')}/{hashlib.sha256(content).hexdigest()[:16]}.parquet"
-    filesystem, path = fsspec.url_to_fs(url)
+    filesystem, path = open_url(url)
     if not filesystem.exists(path):
         filesystem.makedirs(path.rpartition("/")[0], exist_ok=True)
         filesystem.pipe_file(path, content)

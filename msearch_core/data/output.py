@@ -8,22 +8,26 @@ from pathlib import Path
 import pandas as pd
 
 from msearch_core.errors import UserError
+from msearch_core.urls import open_output, refuse_memory, write_file
 
 ENDINGS = (".csv", ".parquet")
 
 
 def check_writable(out: str | None) -> None:
-    """See that an output's name says how to write it, and that there is a folder for it.
+    """See that an output's name says how to write it, and that it can be written.
 
     Raises:
-        UserError: one of the two is not so.
+        UserError: it does not, or it cannot.
+        OSError: the storage cannot be reached.
     """
-    if out is not None and not out.lower().endswith(ENDINGS):
+    if out is None:
+        return
+    if not out.lower().endswith(ENDINGS):
         raise UserError(
             f"--out {out}: cannot tell the format from the ending; give a name that ends in .csv or .parquet"
         )
-    if out is not None and "://" not in out and not Path(out).parent.is_dir():
-        raise UserError(f"--out {out}: there is no folder {Path(out).parent}; make it, or give another --out")
+    refuse_memory(out, "--out")
+    open_output(out)
 
 
 def write_table(table: pd.DataFrame, out: str | None) -> None:
@@ -38,9 +42,6 @@ def write_table(table: pd.DataFrame, out: str | None) -> None:
     """
     if out is None:
         table.to_csv(sys.stdout, index=False)
-        return
-    write = table.to_parquet if out.lower().endswith(".parquet") else table.to_csv
-    try:
-        write(out, index=False)
-    except OSError as error:
-        raise UserError(f"--out {out} cannot be written: {error.strerror or error}; give another --out") from error
+    else:
+        parquet = out.lower().endswith(".parquet")
+        write_file(out, table.to_parquet(index=False) if parquet else table.to_csv(index=False).encode())

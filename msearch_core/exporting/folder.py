@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from fsspec.implementations.local import LocalFileSystem
 
 from msearch_core.errors import UserError
 from msearch_core.exporting.bundle import encode, predict
+from msearch_core.urls import as_os_errors, open_output
 
 
 def write_companions(bundle: Path, known: Mapping[str, Any], row: Mapping[str, Any] | None, part: Path) -> None:
@@ -42,13 +44,13 @@ def new_folder(out: str) -> Iterator[Path]:
     Raises:
         UserError: there is something with that name, or it cannot be made.
     """
-    import fsspec
-
-    filesystem, path = fsspec.url_to_fs(out)
     try:
-        if filesystem.exists(path) and (not filesystem.isdir(path) or filesystem.ls(path)):
+        filesystem, path = open_output(out)
+        with as_os_errors(out):
+            taken = filesystem.exists(path) and (not filesystem.isdir(path) or filesystem.ls(path))
+        if taken:
             raise UserError(f"{out} is there already; give --out another folder, or remove it")
-        local = "file" in (filesystem.protocol if isinstance(filesystem.protocol, tuple) else (filesystem.protocol,))
+        local = isinstance(filesystem, LocalFileSystem)
         parent = Path(path).parent if local else None
         if parent:
             parent.mkdir(parents=True, exist_ok=True)
@@ -61,6 +63,7 @@ def new_folder(out: str) -> Iterator[Path]:
                     os.rmdir(path)  # noqa: PTH106 - empty, as was seen
                 bundle.rename(path)
             else:
-                filesystem.put(f"{bundle}/", path, recursive=True)
+                with as_os_errors(out):
+                    filesystem.put(f"{bundle}/", path, recursive=True)
     except OSError as error:
         raise UserError(f"cannot write {out}: {error.strerror or error}; give another --out") from None

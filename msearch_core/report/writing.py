@@ -6,13 +6,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import fsspec
-
-from msearch_core.errors import UserError
 from msearch_core.report.page import build_page
 from msearch_core.report.scores import scored
 from msearch_core.report.state import is_running, winner_of
 from msearch_core.trial_log import TrialLog
+from msearch_core.urls import open_output, write_file
 
 
 def write_report(log: TrialLog, out: str | Path, refresh: float | None = None) -> None:
@@ -26,19 +24,8 @@ def write_report(log: TrialLog, out: str | Path, refresh: float | None = None) -
     Raises:
         UserError: the page cannot be written there.
     """
-    page = build_page(log, refresh).encode()
-    try:
-        if "://" in str(out):
-            with fsspec.open(str(out), "wb") as file:
-                file.write(page)
-            return
-        target = Path(out).expanduser()
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f".{target.name}.part")
-        temporary.write_bytes(page)
-        temporary.replace(target)
-    except OSError as error:
-        raise UserError(f"--out {out} cannot be written: {error.strerror or error}; give a path that can be") from error
+    open_output(str(out))  # what cannot be written is refused before the page is made
+    write_file(str(out), build_page(log, refresh).encode())
 
 
 def watch_report(log: TrialLog, out: str | Path, seconds: float) -> Iterator[int]:

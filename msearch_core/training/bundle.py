@@ -21,6 +21,7 @@ from msearch_core.errors import UserError
 from msearch_core.loading import CODE_PATH
 from msearch_core.training.quiet import silenced
 from msearch_core.training.spec import BUNDLE, MODEL
+from msearch_core.urls import as_os_errors, open_url
 
 
 @dataclass(frozen=True)
@@ -116,12 +117,12 @@ def read_bundle(url: str) -> Bundle:
 
     Raises:
         UserError: there is none.
+        OSError: the storage cannot be reached.
     """
-    import fsspec
-
-    filesystem, root = fsspec.url_to_fs(url)
+    filesystem, root = open_url(url)
     try:
-        return Bundle(filesystem.cat_file(f"{root}/{MODEL}"), filesystem.cat_file(f"{root}/{BUNDLE}"))
+        with as_os_errors(url):
+            return Bundle(filesystem.cat_file(f"{root}/{MODEL}"), filesystem.cat_file(f"{root}/{BUNDLE}"))
     except FileNotFoundError:
         raise UserError(
             f"there is no model in {url!r}; expected a folder with {MODEL} and {BUNDLE}, as a search leaves it"

@@ -15,6 +15,7 @@ from msearch_core.errors import UserError
 from msearch_core.trial import SCHEMA, SCHEMA_VERSION, Row, UndecodableError, from_parquet, rows_to_table
 from msearch_core.trial_log import layout, results
 from msearch_core.trial_log.store import Store
+from msearch_core.urls import short
 
 Decoded = TypeVar("Decoded")
 THREADS = min(4, os.cpu_count() or 1)  # more than there are cores only wait for each other
@@ -26,7 +27,7 @@ class CorruptChunkError(UserError):
     """A sealed chunk cannot be read, or one is missing in the sequence. ``msearch check --repair`` rebuilds it."""
 
     def __init__(self, url: str, name: str, what: str) -> None:
-        super().__init__(f"{url}/{name} {what}; no row is lost: msearch check {url.removeprefix('file://')} --repair")
+        super().__init__(f"{url}/{name} {what}; no row is lost: msearch check {short(url)} --repair")
 
 
 class Reader:

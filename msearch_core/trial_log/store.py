@@ -10,7 +10,7 @@ import errno
 import os
 import threading
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 
 from msearch_core.errors import UserError
+from msearch_core.urls import as_os_errors, open_url
 
 NO_HARD_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
 NO_EXCLUSIVE_RENAME = {errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS}
@@ -290,7 +291,7 @@ class ObjectStore(Store):
             )
         path = self.path(name)
         try:
-            with _failures(self.url):
+            with as_os_errors(self.url):
                 self.fs.pipe_file(path, data, mode="create")
         except OSError:
             # The reply may be lost after the write, and the client may have repeated the request by itself and been
@@ -304,17 +305,17 @@ class ObjectStore(Store):
 
     def read(self, name: str) -> bytes:
         """The bytes of an object; see the base class."""
-        with _failures(self.url):
+        with as_os_errors(self.url):
             return super().read(name)
 
     def read_many(self, names: Iterable[str]) -> dict[str, bytes]:
         """The bytes of those objects that exist, in one batch; see the base class."""
-        with _failures(self.url):
+        with as_os_errors(self.url):
             return super().read_many(names)
 
     def list(self, folder: str) -> list[str]:
         """All names below a folder; see the base class."""
-        with _failures(self.url):
+        with as_os_errors(self.url):
             return super().list(folder)
 
     def list_many(self, folders: Iterable[str]) -> dict[str, builtins.list[str]]:
@@ -325,34 +326,19 @@ class ObjectStore(Store):
 
     def delete(self, name: str) -> None:
         """Remove an object; see the base class."""
-        with _failures(self.url):
+        with as_os_errors(self.url):
             super().delete(name)
-
-
-@contextlib.contextmanager
-def _failures(url: str) -> Iterator[None]:
-    """Turn the errors of the many clients into the one that stands for a store that does not do as it is told."""
-    try:
-        yield
-    except OSError:
-        raise
-    except Exception as error:
-        raise OSError(f"{url}: {type(error).__name__}: {error}") from error
 
 
 def open_store(url: str) -> Store:
     """Open the folder at a local path or fsspec URL. Nothing is created.
 
     Raises:
-        UserError: the protocol is unknown or its package is not installed.
+        UserError: it is no address that can be opened.
+        OSError: the storage cannot be reached.
     """
     options = ONE_PIECE if url.startswith(("s3://", "s3a://")) else {}
-    try:
-        fs, root = fsspec.core.url_to_fs(url, use_listings_cache=False, **options)
-    except (ValueError, ImportError) as error:
-        raise UserError(
-            f"cannot open {url!r}: {error}; expected a local path or a URL such as gs://bucket/log"
-        ) from error
+    fs, root = open_url(url, use_listings_cache=False, **options)
     if isinstance(fs, LocalFileSystem):
         return LocalStore(fs, root)
     if isinstance(fs, MemoryFileSystem):

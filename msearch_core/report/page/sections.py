@@ -22,6 +22,7 @@ from msearch_core.report.scores import best_first, decoded, is_maximised, listed
 from msearch_core.training.spec import MODEL
 from msearch_core.trial_log import RunRecord, SearchRecord, WinnerRecord
 from msearch_core.trial_log.layout import model_folder
+from msearch_core.urls import is_url, short
 
 BEST = 15
 SIDE_BY_SIDE = 4
@@ -166,7 +167,7 @@ def _error(trial: Any) -> str:
 
 
 def _commands(uid: str, winner: WinnerRecord | None, log: str) -> Markup:
-    path = log.removeprefix("file://")
+    path = short(log)
     shown = shlex.quote(path)
     if winner:
         parts = [
@@ -174,7 +175,7 @@ def _commands(uid: str, winner: WinnerRecord | None, log: str) -> Markup:
             f"# as Keras, SavedModel, TFLite or ONNX\nmsearch export {shown} --out FOLDER",
             f'# or, from Python\nimport msearch_core\nmsearch_core.predict({json.dumps(path)}, "DATA")',
         ]
-        if "://" not in path:
+        if not is_url(path):
             file = json.dumps(f"{path}/{model_folder(uid)}/{MODEL}")
             parts.append(f"# the model alone: raw input in, answers out\nimport keras\nkeras.models.load_model({file})")
         text = "\n\n".join([*parts, f"# trained again from its row\nmsearch replay {shown} {uid}"])
