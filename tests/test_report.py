@@ -4,6 +4,7 @@ import dataclasses
 import html.parser
 import json
 import re
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,11 @@ from msearch_core.report.page.markup import element, table
 from msearch_core.report.page.payload import figure_json
 from msearch_core.report.plots import predictions
 from msearch_core.report.plots.predictions import class_scores
+from msearch_core.report.state import NAMING_SECONDS, Watch
 from msearch_core.report.writing import watch_report
 from msearch_core.trial import Trial
-from msearch_core.trial_log import TrialLog, WinnerRecord
+from msearch_core.trial_log import StopRecord, TrialLog, WinnerRecord
+from tests.test_board import claim
 from tests.test_cli import msearch
 from tests.test_log_contract import run_record, search_record, trial
 
@@ -349,3 +352,32 @@ class TestCommands:
         )
         assert list(written) == [20]
         assert "refresh" not in re.findall(r'http-equiv="([^"]*)"', (tmp_path / "report.html").read_text())
+
+    def test_watching_ends_where_all_that_have_a_score_lost_their_weights(self, tmp_path: Path) -> None:
+        log = TrialLog(str(tmp_path / "log"))
+        log.open(search_record())
+        log.add_run(run_record(1))
+        log.append(trial(1, run="0001", architecture=("flatten()",), weights="weights/pruned.safetensors"))
+        assert list(islice(watch_report(log, tmp_path / "report.html", 0.01), 3)) == [1]
+
+    def test_watching_ends_where_nobody_names_the_winner(self, tmp_path: Path) -> None:
+        log = TrialLog(str(tmp_path / "log"))
+        log.open(search_record())
+        watch = Watch(log)
+        assert not watch.has_ended(0.0), "the search is about to begin its first run"
+        log.add_run(run_record(1))
+        assert not watch.has_ended(1e6), "its only trial is open"
+        log.append(trial(1, run="0001", architecture=("flatten()",), weights="weights/there.safetensors"))
+        log.store.create("weights/there.safetensors", b"weights")
+        assert [watch.has_ended(2e6 + seconds) for seconds in (0.0, NAMING_SECONDS, NAMING_SECONDS + 1)] == [0, 0, 1]
+
+    def test_watching_ends_though_a_trainer_elsewhere_died_with_its_trial(self, tmp_path: Path) -> None:
+        log = TrialLog(str(tmp_path / "log"))
+        log.open(search_record())
+        run = run_record(2)
+        log.add_run(run)
+        log.board(run).claim(claim(1))
+        log.stop(run, StopRecord(reason="1 minutes", minutes=1.0))
+        watch = Watch(log)
+        ended = [watch.has_ended(10.0 * look) for look in range(10)]
+        assert (ended[0], ended[-1]) == (False, True)

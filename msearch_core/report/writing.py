@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from msearch_core.report.page import build_page
-from msearch_core.report.scores import scored
-from msearch_core.report.state import is_running, winner_of
+from msearch_core.report.state import Watch
 from msearch_core.trial_log import TrialLog
 from msearch_core.urls import open_output, write_file
 
@@ -19,7 +18,7 @@ def write_report(log: TrialLog, out: str | Path, refresh: float | None = None) -
     Args:
         log: the trial log.
         out: path or fsspec URL of the page.
-        refresh: seconds after which the page loads itself again while the search runs.
+        refresh: seconds after which the page loads itself again, if more is to come.
 
     Raises:
         UserError: the page cannot be written there.
@@ -29,19 +28,16 @@ def write_report(log: TrialLog, out: str | Path, refresh: float | None = None) -
 
 
 def watch_report(log: TrialLog, out: str | Path, seconds: float) -> Iterator[int]:
-    """Write the page again every so many seconds until the newest run is over and has named its winner.
+    """Write the page again every so many seconds until the newest run has ended, with a winner if there is to be one.
 
     Yields:
         The number of trials on record, after each writing.
     """
-    while True:
-        run = next(iter(log.runs()[::-1]), None)
-        winner = winner_of(log, run)
-        running = run is None or is_running(log, run, winner)
-        write_report(log, out, refresh=seconds)
-        trials = log.trials()
-        yield len(trials)
-        # A run whose every trial failed is over without a winner.
-        if not running and (winner is not None or scored(trials).empty):
-            return
-        time.sleep(seconds)
+    watch = Watch(log)
+    ended = False
+    while not ended:
+        ended = watch.has_ended()
+        write_report(log, out, refresh=None if ended else seconds)
+        yield len(log.trials())
+        if not ended:
+            time.sleep(seconds)

@@ -63,13 +63,9 @@ def name_winner(
         return named
     table = session.log.table()
     history = outcomes(table, session.run.run)
-    # One that was scored again belongs to an earlier run: whether it stays in use is decided by `production`.
-    present = set(session.log.store.list("weights"))
     by_uid = {each.uid: each for each in history}
     earlier = session.log.winners()
-    won = {each.uid for each in earlier}
-    usable = [each for each in history if each.uid in won or _is_there(each, by_uid, present)]
-    chosen = choose([each for each in usable if each.kind != "rescore"])
+    chosen = choose(candidates(session.log, history, earlier))
     if chosen is None:
         return None
     run, trials = session.run.run, _count(table, session.run.run)
@@ -97,6 +93,22 @@ def name_winner(
                 test_openings=attempt + max((each.test_openings for each in earlier), default=0),
             )
         )
+
+
+def candidates(log: TrialLog, history: Sequence[Outcome], earlier: Sequence[WinnerRecord]) -> list[Outcome]:
+    """The trials of a run that can win: those whose weights are there, and those that won before.
+
+    Args:
+        log: the trial database.
+        history: all trials of the run.
+        earlier: the winners on record.
+    """
+    present = set(log.store.list("weights"))
+    by_uid = {each.uid: each for each in history}
+    won = {each.uid for each in earlier}
+    usable = (each for each in history if each.uid in won or _is_there(each, by_uid, present))
+    # One that was scored again belongs to an earlier run: whether it stays in use is decided by `production`.
+    return [each for each in usable if each.kind != "rescore"]
 
 
 def choose(history: Sequence[Outcome]) -> Outcome | None:

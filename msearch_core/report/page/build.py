@@ -28,7 +28,7 @@ def build_page(log: TrialLog, refresh: float | None = None) -> str:
 
     Args:
         log: the trial log.
-        refresh: seconds after which the page loads itself again.
+        refresh: seconds after which the page loads itself again, if more is to come.
 
     Returns:
         HTML that needs nothing else, below 5 MB.
@@ -55,7 +55,7 @@ def build_page(log: TrialLog, refresh: float | None = None) -> str:
             element("footer", f"Made by msearch from {log.url} on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC."),
         ]
     )
-    return _document(search.name, body, payload.payload(charts, rows), refresh if running else None)
+    return _document(search.name, body, payload.payload(charts, rows), refresh)
 
 
 def _first(ranked: pd.DataFrame, winner: WinnerRecord | None) -> Any:
