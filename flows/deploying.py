@@ -15,7 +15,7 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.exceptions import ObjectNotFound
 
 from flows.automations import TAG, install
-from flows.events import resource_of
+from flows.events import UPDATED, resource_of
 from flows.parameters import RefreshParameters
 from flows.prefect_api import connected, wait_for_api
 from msearch_core.errors import UserError
@@ -45,7 +45,7 @@ def deploy(
     Raises:
         UserError: the server does not answer or refuses, the file is none, or the name belongs to another search.
     """
-    wanted = [_on_pool(each, pool) for each in deployments(file).values()]
+    wanted = [on_pool(each, pool) for each in deployments(file).values()]
     if refreshes:
         wanted.append(refresh_deployment(wanted, refreshes, cron))
     wait_for_api()
@@ -111,7 +111,7 @@ def refresh_deployment(
                 "type": "event",
                 "enabled": True,
                 "name": f"{TAG}: new data for {name}",
-                "expect": ["msearch.data.updated"],
+                "expect": [UPDATED],
                 "match": {"prefect.resource.id": resource_of(parameters.config.data)},
             }
         ],
@@ -133,8 +133,23 @@ def _refuse_another_search(client: SyncPrefectClient, wanted: RefreshParameters)
         )
 
 
-def _on_pool(deployment: Mapping[str, Any], pool: str | None) -> dict[str, Any]:
-    return {**deployment, "work_pool": {**deployment["work_pool"], **({"name": pool} if pool else {})}}
+def on_pool(deployment: Mapping[str, Any], pool: str | None) -> dict[str, Any]:
+    """A deployment with its work pool.
+
+    Args:
+        deployment: as it stands in the file.
+        pool: takes the place of the pool that the file names.
+
+    Raises:
+        UserError: neither names one.
+    """
+    own = deployment.get("work_pool")
+    wanted = {**(own if isinstance(own, dict) else {}), **({"name": pool} if pool else {})}
+    if not wanted.get("name"):
+        raise UserError(
+            f"--file: the deployment {deployment['name']!r} has no work_pool with a name; add one, or --pool"
+        )
+    return {**deployment, "work_pool": wanted}
 
 
 def _put(wanted: list[dict[str, Any]]) -> None:

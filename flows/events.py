@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 
 from msearch_core.session import absolute_source
+from msearch_core.urls import short
 
 UPDATED = "msearch.data.updated"
 
 
 def resource_of(data: str) -> str:
     """The resource that the event is about: the data as a deployed refresh has it, wherever it was named from."""
-    return f"msearch.data.{absolute_source(data).rstrip('/')}"
+    return f"msearch.data.{absolute_source(short(data)).rstrip('/')}"
 
 
 def tell_updated(data: str) -> None:

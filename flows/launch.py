@@ -18,7 +18,7 @@ from typing import Any
 import platformdirs
 
 from flows import lifeline
-from flows.prefect_api import API_URL, QUIET, EmbeddedServer
+from flows.prefect_api import QUIET, EmbeddedServer, api_url, need_api_url
 from msearch_core.config import SearchConfig
 from msearch_core.errors import UserError
 from msearch_core.loading import CODE_PATH
@@ -59,10 +59,10 @@ class LaunchedSearch:
     """
 
     def __init__(self, config: SearchConfig, module: str = "flows.local_search", message: str | None = None) -> None:
-        if config.pool and API_URL not in os.environ:
-            raise UserError(f"--pool needs a Prefect server: set {API_URL}, for example to http://127.0.0.1:4200/api")
+        if config.pool:
+            need_api_url("--pool")
         self.log_file = _new_log_file()
-        self._server = None if API_URL in os.environ else EmbeddedServer(self.log_file)
+        self._server = None if api_url() else EmbeddedServer(self.log_file)
         environment = {**(self._server.environment if self._server else QUIET), **code_path(config)}
         self._process = lifeline.start(
             module,

@@ -33,6 +33,33 @@ QUIET = {
 }
 
 
+def api_url() -> str | None:
+    """The server that the user named; ``None`` if there is none, or an empty one.
+
+    Raises:
+        UserError: what is named is no address of a server.
+    """
+    url = os.environ.get(API_URL)
+    if url and not url.startswith(("http://", "https://")):
+        raise UserError(f"{API_URL} is {url!r}; set it to an address such as http://127.0.0.1:4200/api, or unset it")
+    return url or None
+
+
+def need_api_url(what: str) -> str:
+    """The server that the user named.
+
+    Args:
+        what: the command or option that cannot do without one.
+
+    Raises:
+        UserError: there is none.
+    """
+    url = api_url()
+    if url is None:
+        raise UserError(f"{what} needs a Prefect server: set {API_URL}, for example to http://127.0.0.1:4200/api")
+    return url
+
+
 class EmbeddedServer:
     """A Prefect server for one search on this machine; its database lives as long as the search.
 

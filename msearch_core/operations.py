@@ -14,8 +14,6 @@ from msearch_core.terminal import Log, console
 if TYPE_CHECKING:
     from flows.parameters import RefreshParameters
 
-API_URL = "PREFECT_API_URL"
-
 
 def deploy(
     pool: Annotated[str | None, typer.Option(help="Work pool, created if it is not there. [default: msearch]")] = None,
@@ -26,8 +24,9 @@ def deploy(
 ) -> None:
     """Put the work pool, the deployments and the automations on the Prefect server. May be repeated."""
     from flows.deploying import deploy as put
+    from flows.prefect_api import need_api_url
 
-    _need_server("deploy")
+    need_api_url("deploy")
     parameters = read_refresh(refresh) if refresh else None
     for line in put(pool, kind, file, parameters, cron):
         console.print(line, soft_wrap=True)
@@ -58,12 +57,12 @@ def trainers(
 def data_updated(data: Annotated[str, typer.Argument(help="The data, as the search was given it.")]) -> None:
     """Tell the Prefect server that data has changed: the refreshes deployed for it run."""
     from flows.events import tell_updated
-    from flows.prefect_api import wait_for_api
+    from flows.prefect_api import need_api_url, wait_for_api
 
-    _need_server("data-updated")
+    server = need_api_url("data-updated")
     wait_for_api()
     tell_updated(data)
-    console.print(f"told {os.environ[API_URL]} that {data} has changed", soft_wrap=True)
+    console.print(f"told {server} that {data} has changed", soft_wrap=True)
 
 
 def refresh(
@@ -167,8 +166,3 @@ def read_refresh(path: Path) -> RefreshParameters:
         return RefreshParameters(config=config, **given)
     except ValidationError as error:
         raise wrong_option(error) from None
-
-
-def _need_server(command: str) -> None:
-    if API_URL not in os.environ:
-        raise UserError(f"{command} needs a Prefect server: set {API_URL}, for example to http://127.0.0.1:4200/api")

@@ -295,11 +295,26 @@ def test_the_number_of_trainers_of_a_run_that_has_ended(log: str) -> None:
 @pytest.mark.parametrize("command", [["deploy"], ["data-updated", "digits"]])
 def test_what_needs_a_server_says_so(command: list[str]) -> None:
     environment = {key: value for key, value in os.environ.items() if key != "PREFECT_API_URL"}
-    refused = subprocess.run(
-        [sys.executable, "-m", "msearch_core.cli", *command], capture_output=True, text=True, env=environment
-    )
+    for url in ({}, {"PREFECT_API_URL": ""}):
+        refused = subprocess.run(
+            [sys.executable, "-m", "msearch_core.cli", *command], capture_output=True, text=True, env=environment | url
+        )
+        assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+        assert "needs a Prefect server: set PREFECT_API_URL" in refused.stderr
+
+
+def test_what_is_no_address_of_a_server_is_one_line() -> None:
+    refused = msearch("deploy", PREFECT_API_URL="127.0.0.1:4200")
     assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
-    assert "needs a Prefect server: set PREFECT_API_URL" in refused.stderr
+    assert "PREFECT_API_URL is '127.0.0.1:4200'; set it to" in refused.stderr
+
+
+@pytest.mark.parametrize("command", [["report"], ["export"], ["predict", "LOG", "new.csv"]])
+def test_what_would_be_gone_with_the_command_is_refused(command: list[str], log: str) -> None:
+    name, *rest = command
+    refused = msearch(name, *(rest or [log]), "--out", "memory://out.csv")
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+    assert "lives in one process only" in refused.stderr
 
 
 def test_a_misspelt_option_of_a_refresh_is_told_with_its_own(tmp_path: Path) -> None:

@@ -20,8 +20,8 @@ from prefect.events.schemas.automations import Posture
 from prefect.utilities.templating import apply_values, find_placeholders
 
 from flows.automations import HEARTBEAT, SILENCE_SECONDS, crash_detection, end_of_cancelling
-from flows.deploying import deployment_file, deployments, refresh_deployment
-from flows.events import resource_of
+from flows.deploying import deployment_file, deployments, on_pool, refresh_deployment
+from flows.events import UPDATED, resource_of
 from flows.parameters import RefreshParameters, TrainerParameters
 from msearch_core.config import make_config
 from msearch_core.errors import UserError
@@ -118,6 +118,13 @@ def test_a_file_without_deployments_is_one_line(tmp_path: Path) -> None:
             deployments(tmp_path / name)
 
 
+def test_a_deployment_needs_a_work_pool_in_the_file_or_by_option() -> None:
+    for pool in ({}, {"work_pool": None}, {"work_pool": {"job_variables": {}}}, {"work_pool": "gpus"}):
+        with pytest.raises(UserError, match="the deployment 'mine' has no work_pool with a name"):
+            on_pool({"name": "mine", **pool}, None)
+        assert on_pool({"name": "mine", **pool}, "msearch")["work_pool"]["name"] == "msearch"
+
+
 def test_a_search_that_recurs_listens_to_its_own_data() -> None:
     parameters = RefreshParameters(config=make_config(data="gs://bucket/new/", log="gs://bucket/log", name="voices"))
     among = deployments().values()
@@ -126,6 +133,7 @@ def test_a_search_that_recurs_listens_to_its_own_data() -> None:
     assert made["schedules"] == [{"cron": "0 3 * * *", "slug": "look"}]
     (trigger,) = made["triggers"]
     assert trigger["match"] == {"prefect.resource.id": resource_of("gs://bucket/new/")}
+    assert trigger["expect"] == [UPDATED]
     assert RefreshParameters(**made["parameters"]["parameters"]) == parameters
     assert refresh_deployment(among, parameters, None)["schedules"] == []
     with pytest.raises(UserError, match="needs a deployment named 'refresh'"):
@@ -141,6 +149,7 @@ def test_a_search_that_recurs_listens_to_its_own_data() -> None:
         ("my_source.py:Waves", "my_source.py:Waves"),
         ("pictures/", "pictures"),
         ("~/pictures", "pictures/"),
+        ("pictures", "file://pictures/"),
         ("gs://bucket/new/", "gs://bucket/new"),
         ("iris", "iris"),
     ],
