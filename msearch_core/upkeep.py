@@ -63,7 +63,7 @@ def prune(
         for name in names:
             console.print(name, soft_wrap=True)
     else:
-        pruning.prune(opened, keep)
+        pruning.prune(opened, names)
     console.print(f"{'would remove' if dry_run else 'removed'} {len(names)} files, {megabytes:.1f} MB")
 
 

@@ -62,12 +62,10 @@ def _promotable(log: TrialLog, frame: pd.DataFrame, present: set[str]) -> set[st
     return set(waiting["uid"][waiting["run"].isin([board.run for board in boards if not board.is_over])])
 
 
-def prune(log: TrialLog, keep: int) -> list[str]:
-    """Remove what ``prunable`` names; returns it."""
-    names = prunable(log, keep)
+def prune(log: TrialLog, names: list[str]) -> None:
+    """Remove what ``prunable`` named."""
     for name in names:
         log.store.delete(name)
-    return names
 
 
 def size_of(log: TrialLog, names: list[str]) -> int:
