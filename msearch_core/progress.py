@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from rich.console import Console, Group, RenderableType
@@ -17,7 +17,7 @@ from msearch_core.algorithms.history import Outcome, as_recorded, best, outcomes
 from msearch_core.proposal import described, described_proposal
 from msearch_core.score_text import score_text
 from msearch_core.trial import Trial
-from msearch_core.trial_log import Board, SearchRecord, TrialLog, WinnerRecord
+from msearch_core.trial_log import Board, Claim, SearchRecord, TrialLog, WinnerRecord
 from msearch_core.urls import short
 
 LOOK_SECONDS = 0.5
@@ -31,11 +31,14 @@ class Progress:
         search: the search.
         board: the run.
         best: the best trial so far.
+        at_work: the trials under way at the last look. The display, which a thread of its own draws, goes by these:
+            the board changes while it looks.
     """
 
     search: SearchRecord
     board: Board
     best: Outcome | None = None
+    at_work: Sequence[Claim] = ()
     _began: float = field(default_factory=time.monotonic)
     _first: int | None = None
     _seen: dict[str, float] = field(default_factory=dict)
@@ -51,7 +54,9 @@ class Progress:
         if self._first is None:
             self._first = self.board.done
         now = time.monotonic()
-        self._seen = {claim.uid: self._seen.get(claim.uid, now) for claim in self.board.pending()}
+        pending = self.board.pending()
+        self._seen = {claim.uid: self._seen.get(claim.uid, now) for claim in pending}
+        self.at_work = pending
         return new
 
     @property
@@ -88,7 +93,7 @@ class Progress:
             f"about {minutes(remaining)} to go" if remaining is not None else "",
         )
         rows = Table.grid(padding=(0, 2))
-        for claim in self.board.pending():
+        for claim in self.at_work:
             rows.add_row(
                 Text(claim.owner["trainer"], style="cyan"),
                 claim.uid,

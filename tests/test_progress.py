@@ -1,4 +1,4 @@
-"""What a search says of itself where there is no terminal."""
+"""What a running search says of itself, on a terminal and where there is none."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from rich.console import Console
 from msearch_core.algorithms.history import COLUMNS
 from msearch_core.progress import Progress, follow
 from msearch_core.trial_log import TrialLog
+from tests.test_board import claim
 from tests.test_log_contract import run_record, search_record, trial
 
 
@@ -56,3 +57,26 @@ def test_a_search_that_goes_on_counts_what_was_there(log: TrialLog, monkeypatch:
     earlier, last = followed(log, finishing(log, 3))
     assert earlier == "2/3 trials are on record already; the best is 0001-000002, accuracy 0.0200"
     assert last.startswith("3/3  0001-000003")
+
+
+def drawn(progress: Progress) -> str:
+    console = Console(file=io.StringIO(), width=100)
+    console.print(progress)
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert isinstance(text, str)
+    return text
+
+
+def test_what_is_drawn_does_not_touch_the_board_that_another_thread_changes(tmp_path: Path) -> None:
+    log = TrialLog(str(tmp_path))
+    record = log.open(search_record())
+    log.add_run(run_record(2))
+    progress = Progress(record, log.board(run_record(2)))
+    progress.board.claim(claim(1))
+    assert "starting" in drawn(progress), "nobody has looked yet"
+    progress.look()
+    log.append(trial(1))
+    progress.board.look()  # as far as a look of the other thread may have come
+    assert "0001-000001" in drawn(progress)
+    progress.look()
+    assert "0001-000001" not in drawn(progress)
