@@ -44,7 +44,6 @@ from msearch_core.algorithms.history import COLUMNS, Outcome, as_recorded, best,
 from msearch_core.config import SearchConfig
 from msearch_core.data.notices import notices
 from msearch_core.errors import UserError
-from msearch_core.progress import short
 from msearch_core.proposal import described
 from msearch_core.report.scores import why_none
 from msearch_core.score_text import score_text
@@ -55,7 +54,7 @@ from msearch_core.training.giving_up import worked_on
 from msearch_core.training.spec import one_line
 from msearch_core.trial_log import Board, StopRecord, WinnerRecord
 from msearch_core.trial_log.patience import patiently
-from msearch_core.urls import is_url
+from msearch_core.urls import is_url, short
 
 LOOK_SECONDS = 1.0
 ARTIFACT_SECONDS = 15.0

@@ -345,13 +345,33 @@ class TestCommands:
         log = fill(str(tmp_path / "log"), 20, finished=False)
         written = watch_report(log, tmp_path / "report.html", 0.01)
         assert next(written) == 20
+        log.append(trial(21, run="0001"))
         scores = {"accuracy": 0.9}
         uid = next(each.uid for each in simulated(20) if each.objective is not None)
         log.add_winner(
-            WinnerRecord(run="0001", trials=20, uid=uid, model="m", validation=scores, test=scores, test_openings=1)
+            WinnerRecord(run="0001", trials=21, uid=uid, model="m", validation=scores, test=scores, test_openings=1)
         )
-        assert list(written) == [20]
+        assert list(written) == [21]
         assert "refresh" not in re.findall(r'http-equiv="([^"]*)"', (tmp_path / "report.html").read_text())
+
+    def test_a_run_that_is_extended_after_its_winner_runs_again(self, tmp_path: Path) -> None:
+        log = fill(str(tmp_path / "log"), 20)
+        (winner,), (run,) = log.winners(), log.runs()
+        assert Watch(log).has_ended()
+        log.add_run(dataclasses.replace(run, extension=2, trials=21))
+        assert "running" in Texts(build_page(log)).texts
+        written = watch_report(log, tmp_path / "report.html", 0.01)
+        assert [next(written), next(written)] == [20, 20]
+        log.append(trial(21, run="0001"))
+        assert next(written) == 21, "the winner of the larger budget is to come"
+        log.add_winner(dataclasses.replace(winner, trials=21))
+        assert list(written) == [21]
+
+    def test_a_run_that_has_no_trial_yet_runs(self, tmp_path: Path) -> None:
+        log = fill(str(tmp_path / "log"), 20)
+        assert "finished" in Texts(build_page(log)).texts
+        log.add_run(run_record(5, run="0002"))
+        assert "running" in Texts(build_page(log)).texts
 
     def test_watching_ends_where_all_that_have_a_score_lost_their_weights(self, tmp_path: Path) -> None:
         log = TrialLog(str(tmp_path / "log"))

@@ -18,12 +18,18 @@ def winner_of(log: TrialLog, run: RunRecord | None) -> WinnerRecord | None:
 
 
 def is_running(log: TrialLog, run: RunRecord | None, winner: WinnerRecord | None) -> bool:
-    """Whether more is to come: no winner is named, and slots are open or a trainer is at work."""
-    if run is None or winner is not None:
+    """Whether more is to come: slots are open, or a trainer is at work."""
+    if run is None:
         return False
     board = log.board(run, ("uid", "run"))
     board.look()
-    return not board.is_over
+    return not (board.is_over or _is_settled(board, winner))
+
+
+def _is_settled(board: Board, winner: WinnerRecord | None) -> bool:
+    """Whether the winner is that of the run as it stands, and not of a budget that was extended since."""
+    spent = board.is_complete or board.stopped is not None
+    return spent and winner is not None and winner.trials >= board.done
 
 
 class Watch:
@@ -47,12 +53,12 @@ class Watch:
         run = next(reversed(self._log.runs()), None)
         if run is None:
             return False
-        if winner_of(self._log, run):
-            return True
         now = time.monotonic() if now is None else now
         if self._board is None or self._board.run != run.run:
             self._board, self._over_since = self._log.board(run, ("uid", "run")), None
         self._board.look(now)
+        if _is_settled(self._board, winner_of(self._log, run)):
+            return True
         if not self._board.is_over:
             self._over_since = None
             return False
