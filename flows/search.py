@@ -45,8 +45,8 @@ from msearch_core.config import SearchConfig
 from msearch_core.data.notices import notices
 from msearch_core.errors import UserError
 from msearch_core.proposal import described
+from msearch_core.readable import score_text
 from msearch_core.report.scores import why_none
-from msearch_core.score_text import score_text
 from msearch_core.session import Session, join
 from msearch_core.training.client import TrainingHost
 from msearch_core.training.finishing import name_winner

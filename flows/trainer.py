@@ -25,7 +25,7 @@ from flows.parameters import TrainerParameters
 from flows.prefect_api import wait_until_there
 from flows.recording import END_SECONDS, shown, tag_own_run
 from msearch_core.proposal import described_proposal
-from msearch_core.score_text import score_text
+from msearch_core.readable import score_text
 from msearch_core.session import Session, rejoin
 from msearch_core.training.client import TrainingHost
 from msearch_core.training.limits import Limits

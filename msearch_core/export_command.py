@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from msearch_core.score_text import score_text
+from msearch_core.readable import score_text
 from msearch_core.terminal import Log, console
 
 

@@ -10,7 +10,6 @@ import textwrap
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from rich.cells import cell_len
 
@@ -18,6 +17,7 @@ import msearch_core.blocks
 import search_spaces
 from msearch_core.block import BlockFamily
 from msearch_core.errors import UserError
+from msearch_core.readable import printable
 from msearch_core.report.scores import best_first
 from msearch_core.space import SearchSpace
 
@@ -95,8 +95,6 @@ GAP = 2
 MIN_FOLDED = 30
 """The last column is folded no narrower than this."""
 
-_CONTROLS = dict.fromkeys([*range(32), *range(127, 160)], "\N{REPLACEMENT CHARACTER}")
-"""Characters that would steer the terminal, which an error's message may hold."""
 _CONDITION = re.compile(r"\s*(\w+)\s*(==|=|!=|<=|>=|<|>|~)\s*(.*?)\s*")
 _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
     "==": operator.eq, "=": operator.eq, "!=": operator.ne,
@@ -132,17 +130,6 @@ def where(frame: pd.DataFrame, conditions: Sequence[str]) -> pd.DataFrame:
         else:
             frame = frame[_COMPARE[sign](column.map(printable).astype(str), text)]
     return frame
-
-
-def printable(value: Any) -> str:
-    """A value of a row as a cell of a table."""
-    if isinstance(value, list | tuple | np.ndarray):
-        return " > ".join(map(str, value))
-    if value is None or value is pd.NaT or (isinstance(value, float) and np.isnan(value)):
-        return ""
-    if isinstance(value, float):
-        return f"{value:,.0f}" if value.is_integer() and abs(value) >= 10 else f"{value:.4g}"
-    return str(value).translate(_CONTROLS)
 
 
 def as_lines(frame: pd.DataFrame, width: int) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from msearch_core.errors import UserError
-from msearch_core.score_text import score_text
+from msearch_core.readable import score_text
 from msearch_core.trial_log import ProductionRecord, RunRecord, TrialLog, WinnerRecord
 
 

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from msearch_core.algorithms.history import Outcome, as_recorded, best, outcomes
 from msearch_core.proposal import described, described_proposal
-from msearch_core.score_text import score_text
+from msearch_core.readable import score_text
 from msearch_core.trial import Trial
 from msearch_core.trial_log import Board, Claim, SearchRecord, TrialLog, WinnerRecord
 from msearch_core.urls import short

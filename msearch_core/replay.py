@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from msearch_core.errors import UserError
-from msearch_core.score_text import score_text
+from msearch_core.readable import score_text
 from msearch_core.terminal import Log
 
 if TYPE_CHECKING:

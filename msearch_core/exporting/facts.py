@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
+from msearch_core.readable import score_text
 from msearch_core.report.lineage import ancestors, line, parents_of
 from msearch_core.report.scores import decoded, listed, score_interval
-from msearch_core.score_text import score_text
 from msearch_core.trial_log import RunRecord, SearchRecord, TrialLog
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from rich.table import Table
 
-from msearch_core.listing import printable
+from msearch_core.readable import printable
 from msearch_core.report.effects import MIN_PRESENT, MIN_TRIALS, TRIALS_PER_FEATURE
 from msearch_core.trial import dumps
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 
 from msearch_core.algorithms.history import outcomes
-from msearch_core.training.finishing import candidates, choose
 from msearch_core.trial_log import Board, RunRecord, TrialLog, WinnerRecord
+from msearch_core.winning import candidates, choose
 
 NAMING_SECONDS = 300.0
 """A run that has been over for so long without a winner gets none: whoever should name it was stopped or died."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
 
-from msearch_core.algorithms.history import Outcome, best, outcomes
+from msearch_core.algorithms.history import Outcome, outcomes
 from msearch_core.errors import UserError
 from msearch_core.session import Session
 from msearch_core.training import spec
@@ -19,6 +19,7 @@ from msearch_core.training.spec import WinnerResult, WinnerSpec
 from msearch_core.trial_log import TrialLog, WinnerRecord, opening
 from msearch_core.trial_log.layout import model_folder
 from msearch_core.trial_log.patience import PatientStore, never
+from msearch_core.winning import candidates, choose
 
 
 def last_winner(session: Session) -> WinnerRecord | None:
@@ -95,45 +96,10 @@ def name_winner(
         )
 
 
-def candidates(log: TrialLog, history: Sequence[Outcome], earlier: Sequence[WinnerRecord]) -> list[Outcome]:
-    """The trials of a run that can win: those whose weights are there, and those that won before.
-
-    Args:
-        log: the trial database.
-        history: all trials of the run.
-        earlier: the winners on record.
-    """
-    present = set(log.store.list("weights"))
-    by_uid = {each.uid: each for each in history}
-    won = {each.uid for each in earlier}
-    usable = (each for each in history if each.uid in won or _is_there(each, by_uid, present))
-    # One that was scored again belongs to an earlier run: whether it stays in use is decided by `production`.
-    return [each for each in usable if each.kind != "rescore"]
-
-
-def choose(history: Sequence[Outcome]) -> Outcome | None:
-    """The best trial; among those with its score the best ensemble, if there is one.
-
-    Where a few validation examples decide, many trials have the same score, and the lowest loss of them is partly
-    luck; a mean of models depends on it less.
-    """
-    first = next(iter(best(history, 1)), None)
-    if first is None:
-        return None
-    ensembles = [each for each in history if each.members and each.score == first.score]
-    return best(ensembles or [first], 1)[0]
-
-
 def _count(table: pa.Table, run: str) -> int:
     """How many trials of a run are on record. Earlier models that were scored again are none of them."""
     rows = table.select(["run", "kind"]).to_pylist()
     return sum(row["run"] == run and row["kind"] != "rescore" for row in rows)
-
-
-def _is_there(trial: Outcome, history: Mapping[str, Outcome], present: Collection[str]) -> bool:
-    """Whether there are weights to make a model of: its own, or those of all its members."""
-    members = trial.members or {trial.uid: 1.0}
-    return all(uid in history and history[uid].weights in present for uid in members)
 
 
 def _finish(

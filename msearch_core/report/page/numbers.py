@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from msearch_core.score_text import score_text
+from msearch_core.readable import score_text
 
 NOTHING = "\u2013"
 """Stands where there is no number."""

@@ -2,8 +2,8 @@
 
 import pytest
 
+from msearch_core.readable import score_text
 from msearch_core.report.page.numbers import NOTHING, amount, score
-from msearch_core.score_text import score_text
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from msearch_core.algorithms.history import Outcome
-from msearch_core.training.finishing import choose
+from msearch_core.winning import choose
 
 
 def outcome(slot: int, score: float | None, tie_break: float = 0.0, members: int = 0) -> Outcome:
