@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from logging import Logger
 
 from prefect.artifacts import create_link_artifact
 
 from flows.prefect_api import EMBEDDED
+from flows.recording import offered
 from msearch_core.session import Session
 from msearch_core.training.spec import one_line
 from msearch_core.trial_log.layout import report_file
@@ -37,9 +39,10 @@ def publish_report(session: Session, key: str, logger: Logger) -> None:
         log.store.create(name, build_page(log).encode())
         url = f"{log.url}/{name}"
         logger.info("the report is %s", url)
-        create_link_artifact(
-            link=in_browser(url), link_text="report", key=f"report-{key}", description=where(url, session.search.name)
+        link = partial(
+            create_link_artifact, in_browser(url), "report", f"report-{key}", where(url, session.search.name)
         )
+        offered(link, "the link to the report", logger)
     except Exception as error:
         logger.warning("there is no report: %s; make one with: msearch report %s", one_line(error), session.log.url)
 

@@ -37,7 +37,7 @@ from flows.parameters import TrainerParameters
 from flows.pools import places
 from flows.prefect_api import wait_until_there
 from flows.recording import END_SECONDS as API_SECONDS
-from flows.recording import shown, tag_own_run
+from flows.recording import Background, offered, shown, tag_own_run
 from flows.reporting import publish_report
 from flows.trainer import search_tags
 from msearch_core.algorithms.history import COLUMNS, Outcome, as_recorded, best, outcomes
@@ -59,6 +59,8 @@ from msearch_core.urls import is_url, short
 LOOK_SECONDS = 1.0
 ARTIFACT_SECONDS = 15.0
 END_SECONDS = 10.0
+SHOW_SECONDS = 5.0
+"""So long a search that has ended waits for what it has to show in Prefect last."""
 HOST_MINUTES = 5 / 60
 """What a training host takes to load TensorFlow while trials are under way."""
 LEADERBOARD = 20
@@ -213,6 +215,7 @@ def watch(session: Session, trainers: Trainers, finisher: Finisher, stopping: th
         minutes = used + (time.monotonic() - began) / 60
         artifacts.update(board, fresh, minutes)
         if board.is_over or stopping.is_set():
+            artifacts.wait()
             return board
         if board.record.minutes is not None and minutes >= board.record.minutes and board.stopped is None:
             stop = StopRecord(reason=f"{board.record.minutes:g} minutes", minutes=minutes)
@@ -242,10 +245,8 @@ def artifacts_of(session: Session, winner: WinnerRecord, logger: Logger) -> None
         f"# {winner.uid}\n\nrun {winner.run} of {session.log.url}, on {session.run.data['data']}\n\n"
         f"| score | validation | test |\n| --- | --- | --- |\n{scores}\n\nmodel: `{winner.model}`\n"
     )
-    try:
-        create_markdown_artifact(text, key=f"winner-{artifact_key(session)}", description=winner.uid)
-    except Exception as error:
-        logger.warning("Prefect does not take the artifacts: %s", one_line(error))
+    key = f"winner-{artifact_key(session)}"
+    offered(lambda: create_markdown_artifact(text, key=key, description=winner.uid), "the winner's page", logger)
 
 
 def artifact_key(session: Session) -> str:
@@ -273,6 +274,7 @@ class Artifacts:
         self._leader: str | None = None
         self._progress: UUID | None = None
         self._leaderboard: list[dict[str, Any]] = []
+        self._background = Background()
 
     def update(self, board: Board, fresh: pa.Table, minutes: float) -> None:
         """Bring them up to date if that was a while ago, or if the run is over.
@@ -288,10 +290,12 @@ class Artifacts:
             return
         self._shown = now
         self._tell(board)
-        try:
-            self._publish(budget_used(board, minutes))
-        except Exception as error:
-            self._logger.warning("Prefect does not take the artifacts: %s", one_line(error))
+        publish = partial(self._publish, budget_used(board, minutes), self._rows())
+        self._background.show(partial(offered, publish, "the artifacts", self._logger))
+
+    def wait(self) -> None:
+        """Wait a moment for what is being published."""
+        self._background.wait(SHOW_SECONDS)
 
     def _tell(self, board: Board) -> None:
         leader = self._found[0] if self._found else None
@@ -308,12 +312,8 @@ class Artifacts:
     def _objective(self, trial: Outcome) -> float | None:
         return None if trial.score is None else as_recorded(trial.score, self._session.search.direction)
 
-    def _publish(self, percent: float) -> None:
-        if self._progress is None:
-            created = create_progress_artifact(percent, key=f"progress-{self._key}", description="trials on record")
-            self._progress = cast(UUID, created)
-        update_progress_artifact(self._progress, percent)
-        rows = [
+    def _rows(self) -> list[dict[str, Any]]:
+        return [
             {
                 "trial": each.uid,
                 "score": self._objective(each),
@@ -322,6 +322,12 @@ class Artifacts:
             }
             for each in self._found
         ]
+
+    def _publish(self, percent: float, rows: list[dict[str, Any]]) -> None:
+        if self._progress is None:
+            created = create_progress_artifact(percent, key=f"progress-{self._key}", description="trials on record")
+            self._progress = cast(UUID, created)
+        update_progress_artifact(self._progress, percent)
         if rows != self._leaderboard:  # each one that is created is kept as a version
             create_table_artifact(rows, key=f"leaderboard-{self._key}", description=self._session.search.objective)
             self._leaderboard = rows

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+import logging
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from prefect import get_client
+from prefect import flow, get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from flows.dispatch import MAX_DEATHS, TrainersFailedError
 from flows.dispatch_pool import PoolTrainers
 from flows.parameters import TrainerParameters
 from flows.pools import Place
+from flows.recording import tag_own_run
 from tests.pool import Server, prefect_server
 from tests.searching import finish, wait_for
 
@@ -97,6 +101,25 @@ def test_a_deployment_that_is_gone_ends_the_search_in_one_line(server: Server) -
     homeless = pool_trainers("0005", 1, deployment="trainer/gone")
     with pytest.raises(TrainersFailedError, match=r"trainer/gone.* msearch deploy"):
         homeless.start()
+
+
+@pytest.mark.timeout(120)
+def test_a_run_does_not_wait_for_a_server_that_hangs_to_take_its_tags(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    @flow
+    def tagged() -> None:
+        tag_own_run({"taken"}, logging.getLogger("test"))
+        os.kill(server.process.pid, signal.SIGSTOP)
+        try:
+            tag_own_run({"lost"}, logging.getLogger("test"))
+        finally:
+            os.kill(server.process.pid, signal.SIGCONT)
+
+    tagged()
+    (run,) = server.runs("tagged")
+    assert run["tags"] == ["taken"]
+    assert "Prefect does not answer" in caplog.text
 
 
 def deploy(server: Server, **options: object) -> subprocess.CompletedProcess[str]:

@@ -1,12 +1,22 @@
 """Work goes on where Prefect does not."""
 
 import logging
-from collections.abc import Callable
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
+from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from flows import recording
+from flows.dispatch_local import LocalTrainers
+from flows.parameters import TrainerParameters
 from flows.recording import shown
+from flows.search import Finisher, watch
+from msearch_core.config import make_config
+from msearch_core.session import join
 
 LOGGER = logging.getLogger("test")
 
@@ -62,3 +72,24 @@ class TestWithAServer:
         with pytest.raises(RuntimeError, match="the training host died"):
             shown(fail, lambda work: work(), LOGGER)
         assert len(calls) == 1
+
+
+@pytest.fixture
+def silent() -> Iterator[None]:
+    """A server that takes every connection and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/api"
+        with temporary_settings({PREFECT_API_URL: url}):
+            yield
+
+
+@pytest.mark.timeout(120)
+def test_the_clock_of_a_search_does_not_wait_for_a_server_that_hangs(silent: None, tmp_path: Path) -> None:
+    config = make_config(data="iris", minutes=0.001, log=str(tmp_path / "log"))
+    session = join(config, tmp_path / "cache")
+    nobody = LocalTrainers(TrainerParameters(log=session.log.url, run=session.run.run), 0)
+    with ExitStack() as stack:
+        stack.callback(nobody.stop)
+        board = watch(session, nobody, Finisher(session, stack), threading.Event(), LOGGER)
+    assert board.is_over
+    assert board.stopped is not None
