@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -18,6 +17,7 @@ from flows.automations import TAG, install
 from flows.events import UPDATED, resource_of
 from flows.parameters import RefreshParameters
 from flows.prefect_api import connected, wait_for_api
+from msearch_core import programs
 from msearch_core.errors import UserError
 
 FILE = "prefect.yaml"
@@ -160,7 +160,8 @@ def _put(wanted: list[dict[str, Any]]) -> None:
 
 
 def _prefect(*arguments: str) -> None:
-    done = subprocess.run([sys.executable, "-m", "prefect", *arguments], capture_output=True, text=True)
+    command, environment = programs.command("prefect", *arguments), programs.environment()
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
     if done.returncode:
         words = (done.stderr or done.stdout).strip().splitlines() or ["no words"]
         raise UserError(f"prefect {' '.join(arguments[:3])} ... failed: {words[-1].strip()}")

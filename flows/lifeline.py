@@ -14,7 +14,7 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 
-PACKAGE_ROOT = Path(__file__).resolve().parents[1]
+from msearch_core import programs
 
 
 def watch() -> None:
@@ -46,15 +46,13 @@ def start(
         talks: whether its standard output comes to this process instead.
         environment: variables besides this process's own.
     """
-    inherited = {**os.environ, **(environment or {})}
-    path = [str(PACKAGE_ROOT), *filter(None, [inherited.get("PYTHONPATH")])]
     with log.open("ab") as errors:
         process = subprocess.Popen(
-            [sys.executable, "-m", module, *arguments],
+            programs.command(module, *arguments),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE if talks else errors,
             stderr=errors,
-            env={**inherited, "PYTHONPATH": os.pathsep.join(path)},
+            env=programs.environment(environment),
             text=True,
             start_new_session=True,
         )

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from msearch_core.errors import UserError
+from msearch_core.programs import look_here_last
 
 
 class Parent:
@@ -42,6 +43,7 @@ def serve(work: Callable[[str, Parent], None]) -> None:
     from flows import lifeline
 
     parent = Parent()
+    look_here_last()
     line = sys.stdin.readline()
     lifeline.watch()
     try:

@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 from msearch_core.errors import UserError
+from msearch_core.programs import look_here_last
 
 REFUSED = 2
 """Exit code of a trainer that will never be able to work: to start it again would be in vain."""
@@ -21,6 +22,7 @@ def main() -> None:
 
     parameters = TrainerParameters.model_validate_json(sys.stdin.readline())
     lifeline.watch()
+    look_here_last()
     with tempfile.TemporaryDirectory(prefix="msearch-host-") as folder:
         HANDOVER.host = TrainingHost(Path(folder) / "host.log")
         from flows.prefect_api import wait_for_api, without_heartbeats

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -15,6 +14,8 @@ from typing import Any, TypeVar
 
 import pandas as pd
 import psutil
+
+from msearch_core import programs
 
 MARKER = "MSEARCH_TEST_ID"
 PATIENCE_SECONDS = 300.0
@@ -62,7 +63,7 @@ class Workplace:
         """
         with (output or Path(os.devnull)).open("ab") as file:
             return subprocess.Popen(
-                [sys.executable, "-m", *command],
+                programs.command(*command),
                 cwd=cwd or self.folder,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,

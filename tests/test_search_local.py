@@ -347,6 +347,28 @@ def test_a_table_searched_in_a_space_of_ones_own_where_blocks_fail(place: Workpl
     assert "accuracy" in place.run("export", "log", "--out", "taken")
 
 
+SHADOW = 'open("executed", "a").write(__name__ + " ")\nraise ImportError("a file beside the data was run")\n'
+NAMED = """
+from msearch_core.blocks.dense import dense
+from msearch_core.space import SearchSpace
+
+space = SearchSpace("named", dense.variants(units=(8, 16)), {})
+"""
+
+
+def test_files_beside_the_data_take_no_module_s_place_and_those_that_are_named_are_found(place: Workplace) -> None:
+    (place.folder / "flows").mkdir()
+    for name in ("flows/__init__", "queue", "keras", "csv"):
+        (place.folder / f"{name}.py").write_text(SHADOW)
+    (place.folder / "named.py").write_text(NAMED)
+    place.run(
+        "search", "iris", "--space", "named:space", "--trials", "2", "--trainers", "1", "--steps", "5", "--log", "log"
+    )
+    check_budget(place.folder / "log", 2)
+    assert set(trials(place.folder / "log")["status"]) == {"completed"}
+    assert not (place.folder / "executed").exists()
+
+
 DEADLY = """
 import os
 import keras

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from msearch_core.data.problem import Split
+from msearch_core.programs import PACKAGE_ROOT
 from msearch_core.training import feed
-from msearch_core.training.client import PACKAGE_ROOT
 from msearch_core.training.feed import InMemory, Streamed, batch_indices, make_feed, take_rows
 
 

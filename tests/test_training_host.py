@@ -19,8 +19,9 @@ from hypothesis import strategies as st
 from msearch_core.data.prepared import open_prepared
 from msearch_core.loading import CODE_PATH
 from msearch_core.objectives import evaluate
+from msearch_core.programs import PACKAGE_ROOT
 from msearch_core.training import spec
-from msearch_core.training.client import LAST_WORDS, PACKAGE_ROOT, TrainingHost
+from msearch_core.training.client import LAST_WORDS, TrainingHost
 from msearch_core.training.spec import (
     Base,
     CountResult,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -16,8 +15,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, TypeAlias
 
+from msearch_core import programs
+
 Action: TypeAlias = Literal["train", "ensemble", "count", "winner", "score", "export"]
-PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 DEFAULTS = {
     # One thread each: what runs in parallel is TensorFlow's, whose threads a spec sets.
     "OPENBLAS_NUM_THREADS": "1",
@@ -90,10 +90,7 @@ class TrainingHost:
 
     def __init__(self, log: Path, environment: dict[str, str] | None = None) -> None:
         self._log = log
-        self._environment = {**DEFAULTS, **os.environ, **(environment or {})}
-        # Found even where the package is not installed.
-        path = [str(PACKAGE_ROOT), *filter(None, [self._environment.get("PYTHONPATH")])]
-        self._environment["PYTHONPATH"] = os.pathsep.join(path)
+        self._environment = {**DEFAULTS, **programs.environment(environment)}
         self._lock = threading.RLock()
         self._numbers = itertools.count(1)
         self._jobs: dict[int, Job] = {}
@@ -154,7 +151,7 @@ class TrainingHost:
         with self._log.open("ab") as log:
             self._said = log.tell()
             process = subprocess.Popen(
-                [sys.executable, "-m", "msearch_core.training.host"],
+                programs.command("msearch_core.training.host"),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,

@@ -27,6 +27,7 @@ import traceback
 from dataclasses import dataclass
 from typing import Any
 
+from msearch_core.programs import look_here_last
 from msearch_core.training.quiet import silenced
 from msearch_core.training.serving import HELD_BACK, Actions, serve
 
@@ -213,6 +214,7 @@ def main() -> None:
     reports = os.dup(1)
     os.dup2(2, 1)
     actions = load_actions()
+    look_here_last()
     # A collection in a child would touch, and so copy, every page that it shares with the host.
     gc.freeze()
     Host(actions, reports).serve()
