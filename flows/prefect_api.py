@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import socket
 import subprocess
 import tempfile
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 API_URL = "PREFECT_API_URL"
 EMBEDDED = "MSEARCH_EMBEDDED_SERVER"
 """Is set where the server lives only as long as the search."""
+DATABASE = "prefect.db"
+"""The embedded server's database, in its home."""
+HERE = "127.0.0.1,localhost"
 START_SECONDS = 120.0
 QUIET = {
     "DO_NOT_TRACK": "1",
@@ -70,12 +74,7 @@ class EmbeddedServer:
     def __init__(self, log: Path) -> None:
         self._home = tempfile.TemporaryDirectory(prefix="msearch-prefect-")
         port = _free_port()
-        self.environment = {
-            **QUIET,
-            EMBEDDED: "1",
-            API_URL: f"http://127.0.0.1:{port}/api",
-            "PREFECT_HOME": self._home.name,
-        }
+        self.environment = {**QUIET, **_own(port, Path(self._home.name))}
         self._process: subprocess.Popen[str] = lifeline.start(
             "flows.server", str(port), log=log, environment=self.environment
         )
@@ -88,6 +87,26 @@ class EmbeddedServer:
         """End the server and remove its database."""
         lifeline.stop(self._process, 5.0)
         self._home.cleanup()
+
+
+def _own(port: int, home: Path) -> dict[str, str]:
+    """What keeps the search with its own server, though the environment name another database, password or proxy."""
+    password = f"msearch:{secrets.token_hex(16)}"
+    database = f"sqlite+aiosqlite:///{home / DATABASE}"
+    unproxied = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
+    direct = unproxied if unproxied == "*" else ",".join(filter(None, [unproxied, HERE]))
+    return {
+        EMBEDDED: "1",
+        API_URL: f"http://127.0.0.1:{port}/api",
+        "PREFECT_HOME": str(home),
+        "PREFECT_SERVER_DATABASE_CONNECTION_URL": database,
+        "PREFECT_API_DATABASE_CONNECTION_URL": database,  # its older name
+        # An empty password is one too, that no client gives.
+        "PREFECT_SERVER_API_AUTH_STRING": password,
+        "PREFECT_API_AUTH_STRING": password,
+        "no_proxy": direct,
+        "NO_PROXY": direct,
+    }
 
 
 def _free_port() -> int:
