@@ -79,10 +79,11 @@ class LocalTrainers:
                 self._left.add(index)
                 continue
             self._left.discard(index)
-            reason = self._last_words(index, process.returncode)
-            if process.returncode == REFUSED:
-                raise TrainersFailedError(reason)
-            self._deaths.count(rows, reason)
+            if process.returncode != 0:  # else it was told to go, and has handed its trial back
+                reason = self._last_words(index, process.returncode)
+                if process.returncode == REFUSED:
+                    raise TrainersFailedError(reason)
+                self._deaths.count(rows, reason)
             lifeline.stop(process, 0)
             self._launch(index)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -42,6 +43,7 @@ def serve(work: Callable[[str, Parent], None]) -> None:
     """Do what the first line of standard input asks for, and end with the parent."""
     from flows import lifeline
 
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # until the flow ends in order
     parent = Parent()
     look_here_last()
     line = sys.stdin.readline()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -20,6 +21,7 @@ def main() -> None:
     from flows.parameters import TrainerParameters
     from msearch_core.training.client import TrainingHost
 
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # until the flow leaves in order
     parameters = TrainerParameters.model_validate_json(sys.stdin.readline())
     lifeline.watch()
     look_here_last()
@@ -31,7 +33,9 @@ def main() -> None:
         try:
             wait_for_api()
             with without_heartbeats():
-                trainer(parameters)
+                state = trainer(parameters, return_state=True)
+            if state.is_failed() or state.is_crashed():  # one that was told to leave is cancelled, and no failure
+                state.result()
         except UserError as error:
             sys.stderr.write(f"{error}\n")
             sys.exit(REFUSED)

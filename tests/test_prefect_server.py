@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,12 +17,15 @@ from prefect import flow, get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from flows.dispatch import MAX_DEATHS, TrainersFailedError
+from flows.dispatch_local import LocalTrainers
 from flows.dispatch_pool import PoolTrainers
 from flows.parameters import TrainerParameters
 from flows.pools import Place
 from flows.recording import tag_own_run
+from msearch_core.config import make_config
+from msearch_core.session import join
 from tests.pool import Server, prefect_server
-from tests.searching import finish, wait_for
+from tests.searching import finish, is_alive, under_way, wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -120,6 +124,38 @@ def test_a_run_does_not_wait_for_a_server_that_hangs_to_take_its_tags(
     (run,) = server.runs("tagged")
     assert run["tags"] == ["taken"]
     assert "Prefect does not answer" in caplog.text
+
+
+@pytest.mark.parametrize("joined", [False, True])
+def test_a_local_trainer_that_was_told_to_leave_is_replaced_and_is_no_death(
+    joined: bool, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in server.place.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("flows.dispatch.MAX_DEATHS", 0)
+    session = join(make_config(data="iris", trials=2, steps=10_000_000, log=str(tmp_path / "log")), tmp_path / "cache")
+    trainers = LocalTrainers(
+        TrainerParameters(log=session.log.url, run=session.run.run, data=str(session.data), threads=1), 1
+    )
+    trainers.start()
+
+    def household() -> list[int]:
+        return [each.pid for each in server.place.processes() if "flows.local_trainer" in each.cmdline()]
+
+    def hosts() -> list[Path]:
+        return list(server.place.temporary.glob("msearch-host-*"))
+
+    try:
+        (first,) = wait_for(household, "it has started")
+        wait_for(lambda: hosts() and (under_way(tmp_path / "log") or not joined), "it is there")
+        os.kill(first, signal.SIGTERM)
+        wait_for(lambda: not is_alive(first), "it is gone")
+        assert not hosts()
+        trainers.tend(0)
+        trainers.tend(0)
+        assert wait_for(household, "another has started") != [first]
+    finally:
+        trainers.stop()
 
 
 def deploy(server: Server, **options: object) -> subprocess.CompletedProcess[str]:
