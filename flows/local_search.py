@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 from msearch_core.errors import UserError
@@ -74,20 +75,22 @@ def _run(line: str, parent: Parent) -> None:
         return
 
     from flows.dispatch_local import local_trainers
-
-    trainers = None
-    if config.pool is None and not board.is_over:
-        trainers = local_trainers(config, session)
-        trainers.start()
-
     from flows.handover import HANDOVER
     from flows.prefect_api import wait_for_api, without_heartbeats
-    from flows.search import search
 
-    HANDOVER.trainers, HANDOVER.session = trainers, session
-    wait_for_api()
-    with without_heartbeats():
-        state = search(config, return_state=True)
+    with ExitStack() as stack:
+        trainers = None
+        if config.pool is None and not board.is_over:
+            trainers = local_trainers(config, session)
+            stack.callback(trainers.stop)  # the flow does so too, if it comes to that
+            trainers.start()
+
+        from flows.search import search
+
+        HANDOVER.trainers, HANDOVER.session = trainers, session
+        wait_for_api()
+        with without_heartbeats():
+            state = search(config, return_state=True)
     parent.tell(ended={"state": state.name, "message": state.message})
 
 

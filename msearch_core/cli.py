@@ -15,6 +15,7 @@ from typer.exceptions import TyperException
 
 from msearch_core import export_command, operations, upkeep
 from msearch_core.errors import UserError
+from msearch_core.programs import look_here_last
 from msearch_core.replay import replay_command
 from msearch_core.terminal import Log, console
 
@@ -139,8 +140,6 @@ def _run_search(config: Any) -> None:
     from msearch_core.progress import Progress, follow
     from msearch_core.urls import short
 
-    # Whoever ends the command in another way than by Ctrl-C wants the same: an orderly end.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with LaunchedSearch(config) as launched:
         try:
             joined = launched.joined()
@@ -344,10 +343,21 @@ app.command("replay")(replay_command)
 export_command.register(app)
 
 
+def end_in_order() -> None:
+    """Let whoever ends a command in another way than by Ctrl-C, as by closing its terminal, have the same.
+
+    A signal that the command was started to ignore, as by nohup, stays ignored.
+    """
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)  # there is no SIGHUP on Windows
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
+
+
 def main() -> None:
     """Run the command line. An error that the user can mend is one line, with exit code 2."""
-    # The processes that search and train are started by `python -m`, which imports from the current folder as well.
-    sys.path.append(str(Path.cwd()))
+    look_here_last()
+    end_in_order()
     try:
         sys.exit(app(standalone_mode=False))
     except UserError as error:
@@ -358,7 +368,8 @@ def main() -> None:
         sys.exit(130)
     except OSError as error:
         message = str(error)
-    sys.stderr.write(f"msearch: {message}\n")
+    if message:  # else the help has said it
+        sys.stderr.write(f"msearch: {message}\n")
     sys.exit(2)
 
 

@@ -233,6 +233,16 @@ def test_a_search_that_is_cut_short_in_every_way_ends_with_its_exact_budget(plac
     assert winner["test_openings"] == 1
 
 
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
+def test_a_terminal_that_is_closed_while_a_search_begins_leaves_nothing(place: Workplace, number: int) -> None:
+    process = place.msearch("search", "iris", "--trials", "2", "--log", "log")
+    wait_for(lambda: list(place.temporary.glob("msearch-trainers-*")), "trainers are started")
+    process.send_signal(number)
+    assert "stopped" in finish(process, 130)
+    place.wait_until_gone()
+    assert not list(place.temporary.iterdir())
+
+
 def write_pictures(folder: Path, classes: int, each: int) -> None:
     """Digits as PNG files, 16 pixels wide, in a folder for each class."""
     digits = load_digits(n_class=classes)
