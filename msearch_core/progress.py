@@ -109,7 +109,7 @@ class Progress:
 
 
 def follow(progress: Progress, console: Console, running: Iterator[bool]) -> None:
-    """Show a run until it ends: live on a terminal, a line for each trial elsewhere.
+    """Show a run until it ends: live on a terminal that can, a line for each trial elsewhere.
 
     Trials that are on record at the beginning are counted, and not shown again.
 
@@ -120,7 +120,7 @@ def follow(progress: Progress, console: Console, running: Iterator[bool]) -> Non
     """
     if progress.look():
         console.print(f"{_count(progress)} trials are on record already{_leader(progress)}", soft_wrap=True)
-    if not console.is_terminal:
+    if not console.is_terminal or console.is_dumb_terminal:
         told = False
         for _ in running:
             for outcome in progress.look():
