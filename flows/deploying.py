@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.schedules import CronSchedule
 from prefect.exceptions import ObjectNotFound
 
 from flows.automations import TAG, install
@@ -21,6 +22,8 @@ from msearch_core import programs
 from msearch_core.errors import UserError
 
 FILE = "prefect.yaml"
+MAX_WORDS = 600
+"""So many characters are shown of what Prefect says last when it fails."""
 
 
 def deploy(
@@ -45,6 +48,8 @@ def deploy(
     Raises:
         UserError: the server does not answer or refuses, the file is none, or the name belongs to another search.
     """
+    if cron and not refreshes:
+        raise UserError("--cron says when to look for new data of a search that recurs: give its file with --refresh")
     wanted = [on_pool(each, pool) for each in deployments(file).values()]
     if refreshes:
         wanted.append(refresh_deployment(wanted, refreshes, cron))
@@ -91,11 +96,17 @@ def refresh_deployment(
     """The deployment of a search that recurs: on the event that its data has changed, and on a schedule.
 
     Raises:
-        UserError: there is no deployment ``refresh`` that it could be made after, or it would take that one's place.
+        UserError: there is no deployment ``refresh`` that it could be made after, it would take that one's place, or
+            the schedule is none.
     """
     base = next((each for each in among if each["name"] == "refresh"), None)
     if base is None:
         raise UserError("--refresh needs a deployment named 'refresh' in the file to be made after")
+    if cron:
+        try:
+            CronSchedule(cron=cron)
+        except ValueError:
+            raise UserError(f"--cron: {cron!r} is no schedule; expected one such as '0 3 * * *'") from None
     name = parameters.name
     if name == base["name"]:
         raise UserError(
@@ -163,5 +174,5 @@ def _prefect(*arguments: str) -> None:
     command, environment = programs.command("prefect", *arguments), programs.environment()
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     if done.returncode:
-        words = (done.stderr or done.stdout).strip().splitlines() or ["no words"]
-        raise UserError(f"prefect {' '.join(arguments[:3])} ... failed: {words[-1].strip()}")
+        words = " ".join((done.stderr or done.stdout).split()) or "no words"
+        raise UserError(f"prefect {' '.join(arguments[:3])} ... failed: {words[-MAX_WORDS:]}")

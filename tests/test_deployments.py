@@ -20,7 +20,7 @@ from prefect.events.schemas.automations import Posture
 from prefect.utilities.templating import apply_values, find_placeholders
 
 from flows.automations import HEARTBEAT, SILENCE_SECONDS, crash_detection, end_of_cancelling
-from flows.deploying import deployment_file, deployments, on_pool, refresh_deployment
+from flows.deploying import deploy, deployment_file, deployments, on_pool, refresh_deployment
 from flows.events import UPDATED, resource_of
 from flows.parameters import RefreshParameters, TrainerParameters
 from msearch_core.config import make_config
@@ -141,6 +141,13 @@ def test_a_search_that_recurs_listens_to_its_own_data() -> None:
     named = RefreshParameters(config=make_config(data="gs://bucket/refresh"))
     with pytest.raises(UserError, match="'refresh' is what others are made after; give the search another name"):
         refresh_deployment(among, named, None)
+    with pytest.raises(UserError, match="--cron: 'not a cron' is no schedule; expected one such as"):
+        refresh_deployment(among, parameters, "not a cron")
+
+
+def test_a_schedule_for_no_search_is_refused() -> None:
+    with pytest.raises(UserError, match=r"--cron .* --refresh"):
+        next(deploy(None, "process", cron="0 3 * * *"))
 
 
 @pytest.mark.parametrize(

@@ -180,3 +180,12 @@ def test_another_search_does_not_take_the_place_of_one_that_is_deployed(server: 
     assert "refresh/voices is of the search with the log gs://here/log, not gs://there/log" in refused.stderr
     assert "give this search another name" in refused.stderr
     assert logs_of(server, "voices") == ["gs://here/log"]
+
+
+def test_all_that_prefect_says_of_a_refusal_is_repeated_in_one_line(
+    server: Server, capfd: pytest.CaptureFixture[str]
+) -> None:
+    finish(server.place.msearch("deploy", "--pool", "new", "--type", "bogus"), 2)
+    (line,) = capfd.readouterr().err.splitlines()
+    assert "Unknown work pool type 'bogus'. Please choose from" in line
+    assert "kubernetes, process" in line
