@@ -12,6 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,8 @@ DATABASE = "prefect.db"
 """The embedded server's database, in its home."""
 HERE = "127.0.0.1,localhost"
 START_SECONDS = 120.0
+ANSWERS = (HTTPStatus.OK, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+EXAMPLE = "http://127.0.0.1:4200/api"
 QUIET = {
     "DO_NOT_TRACK": "1",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -119,11 +122,13 @@ def wait_for_api() -> None:
     """Wait until the server at ``PREFECT_API_URL`` answers.
 
     Raises:
-        UserError: it does not in time.
+        UserError: it does not in time, or what answers is no Prefect API.
     """
     url = os.environ[API_URL]
     deadline = time.monotonic() + START_SECONDS
-    while not answers(url):
+    while (status := _health(url)) not in ANSWERS:
+        if status == HTTPStatus.NOT_FOUND:
+            raise UserError(f"there is no Prefect API at {url}; {API_URL} should end with /api, as in {EXAMPLE}")
         if time.monotonic() > deadline:
             raise UserError(f"the Prefect server at {url} does not answer; start it, or unset {API_URL}")
         time.sleep(0.1)
@@ -131,13 +136,18 @@ def wait_for_api() -> None:
 
 def answers(url: str) -> bool:
     """Whether a Prefect API answers at ``url``; one that asks for credentials does."""
+    return _health(url) in ANSWERS
+
+
+def _health(url: str) -> int | None:
+    """The HTTP status with which the API says how it is, if anything answers."""
     try:
-        with urllib.request.urlopen(f"{url.rstrip('/')}/health", timeout=5):  # noqa: S310 - the user's own setting
-            return True
+        with urllib.request.urlopen(f"{url.rstrip('/')}/health", timeout=5) as answer:  # noqa: S310 - the user's own
+            return int(answer.status)
     except urllib.error.HTTPError as error:
-        return error.code in (401, 403)
+        return error.code
     except OSError:
-        return False
+        return None
 
 
 @contextlib.contextmanager

@@ -7,8 +7,9 @@ from typing import Annotated, TypeAlias
 
 from pydantic import AfterValidator, Field
 
-_INSIDE = r"(?:.*::)?[A-Za-z0-9+.-]+://[^/@]*@"
-"""A URL with credentials, alone or after others: fsspec chains them by ``::``."""
+_INSIDE = r"(?:.*::)?[A-Za-z0-9+.-]+://(?:[^/@]*|[^/@:]*:(?!:|\d+/)[^@]*)@"
+"""A URL with credentials, alone or after others: fsspec chains them by ``::``. A password may hold a slash, by which
+alone it cannot be told from a port of digits and the path after it."""
 
 
 def refuse_credentials(location: str) -> str:

@@ -5,12 +5,16 @@ import json
 import os
 import subprocess
 import sys
+import threading
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from msearch_core.algorithms.history import COLUMNS
 from msearch_core.listing import as_lines, list_trials
 from msearch_core.report.scores import why_none
 from msearch_core.trial_log import TrialLog
@@ -25,6 +29,37 @@ def msearch(*arguments: str, cwd: Path | None = None, **environment: str) -> sub
         cwd=cwd,
         env={**os.environ, "COLUMNS": "200", **environment},
     )
+
+
+def test_without_a_command_there_is_the_help_and_nothing_else() -> None:
+    alone = msearch()
+    assert (alone.returncode, alone.stderr) == (2, "")
+    assert "Commands" in alone.stdout
+
+
+def test_a_signal_that_is_ignored_stays_ignored() -> None:
+    code = """
+import signal
+from msearch_core.cli import end_in_order
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
+end_in_order()
+print(signal.getsignal(signal.SIGHUP) is signal.SIG_IGN, signal.getsignal(signal.SIGTERM).__name__)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "default_int_handler"]
+
+
+def test_a_terminal_that_cannot_be_drawn_on_is_told_of_each_trial(log: str) -> None:
+    from rich.console import Console
+
+    from msearch_core.progress import Progress, follow
+
+    opened = TrialLog(log)
+    opened.add_run(run_record())
+    opened.append(trial(5, run="0001", objective=0.8, direction="max", architecture=("dense(units=64)",)))
+    console = Console(force_terminal=True, _environ={"TERM": "dumb"}, file=StringIO())
+    follow(Progress(opened.search(), opened.board(opened.runs()[0], COLUMNS)), console, iter([]))
+    assert "0001-000005" in console.file.getvalue()
 
 
 @pytest.fixture
@@ -322,6 +357,16 @@ def test_a_misspelt_option_of_a_refresh_is_told_with_its_own(tmp_path: Path) -> 
     refused = msearch("refresh", "search.toml", cwd=tmp_path)
     assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
     assert "unknown option --kep; did you mean --keep? Expected one of keep, overlap, data, " in refused.stderr
+
+
+@pytest.mark.timeout(60)
+def test_an_address_that_is_no_prefect_api_is_told_at_once() -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), SimpleHTTPRequestHandler) as server:
+        threading.Thread(target=server.serve_forever).start()
+        refused = msearch("data-updated", "digits", PREFECT_API_URL=f"http://127.0.0.1:{server.server_port}")
+        server.shutdown()
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+    assert "PREFECT_API_URL should end with /api" in refused.stderr
 
 
 def test_a_refresh_without_a_log_is_refused(tmp_path: Path) -> None:

@@ -18,6 +18,13 @@ def test_a_chained_url_with_credentials_is_refused(chain: str) -> None:
         make_config(data=chain + WITH_SECRET)
 
 
+def test_a_password_may_hold_a_slash() -> None:
+    with pytest.raises(UserError, match="the URL holds credentials"):
+        make_config(data="s3://key:hun/ter2@bucket/data.csv")
+    for data in ("http://localhost:9000/a@b.csv", "zip://x.csv::s3://bucket/a@b.zip", "s3://bucket/a:b/c@d.csv"):
+        assert make_config(data=data).data == data
+
+
 @pytest.mark.parametrize("option", ["data", "log", "test"])
 def test_a_url_with_credentials_is_refused_without_repeating_them(option: str) -> None:
     with pytest.raises(UserError, match=f"--{option}: the URL holds credentials") as refused:

@@ -165,6 +165,11 @@ def test_the_cache_is_used_and_its_key_is_all_that_matters(tmp_path: Path) -> No
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
+def test_a_cache_that_cannot_be_looked_into_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"cannot write prepared data .* XDG_CACHE_HOME"):
+        prepare_cached("iris", seed=0, cache=tmp_path / ("x" * 300))
+
+
 def test_a_cache_behind_a_link_holds_what_one_without_it_does(tmp_path: Path) -> None:
     (tmp_path / "disk").mkdir()
     (tmp_path / "cache").symlink_to(tmp_path / "disk", target_is_directory=True)

@@ -141,9 +141,9 @@ def prepare_cached(
     raw = load(source)
     cache = cache or platformdirs.user_cache_path("msearch") / "prepared"
     final = cache / _key(fingerprint(raw), seed, moved, like)
-    if final.exists():
-        return final
     try:
+        if final.exists():
+            return final
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".", dir=cache) as workshop:
             ready = Path(workshop) / final.name
