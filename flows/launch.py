@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any
 
 import platformdirs
+import psutil
 
 from flows import lifeline
 from flows.prefect_api import QUIET, EmbeddedServer, api_url, need_api_url
@@ -146,14 +147,21 @@ def code_path(config: SearchConfig) -> dict[str, str]:
 
 
 def _new_log_file() -> Path:
-    """A file for the processes' output; the oldest ones are removed."""
+    """A file for the processes' output; the oldest ones are removed, but those of searches that go on."""
     folder = platformdirs.user_log_path("msearch")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for old in sorted(folder.glob("search-*.log"))[:-KEPT_LOGS]:
-            old.unlink(missing_ok=True)
+            if not _goes_on(old):
+                old.unlink(missing_ok=True)
         file = folder / f"search-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
         file.touch()
     except OSError:  # no home to write to
         file = Path(tempfile.mkdtemp(prefix="msearch-log-")) / "search.log"
     return file
+
+
+def _goes_on(log_file: Path) -> bool:
+    """Whether the process that a log file was made by is there."""
+    number = log_file.stem.rpartition("-")[2]
+    return number.isdigit() and psutil.pid_exists(int(number))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -22,6 +23,7 @@ from flows.recording import shown, tag_own_run
 from flows.search import own_pool, search
 from flows.trainer import search_tags
 from msearch_core import production
+from msearch_core.config import SearchConfig
 from msearch_core.errors import UserError
 from msearch_core.refreshing import log_of, nothing_new, stock
 from msearch_core.session import Session, join
@@ -70,11 +72,9 @@ def refresh(parameters: RefreshParameters) -> State[Any]:
         rescored = shown(lambda: _rescore(session, keep), _task("score again"), logger)
         logger.info("scored again on the new data: %s", rescored or "nothing that was not yet")
         if known is None:
-            HANDOVER.session = session
-            state = search(config, return_state=True)
-            HANDOVER.session = None
+            state = _search(config, session)
             if not state.is_completed():
-                return cast(State[Any], state)
+                return state
             known = last_winner(session)
         if known is None:
             return Completed(message=f"run {session.run.run} has no winner; nothing is put into use")
@@ -94,6 +94,17 @@ def is_at_work(log: TrialLog) -> bool:
         return False
     time.sleep(1.5 * BEAT_SECONDS)
     return not set(log.store.list("heartbeats")) <= seen
+
+
+def _search(config: SearchConfig, session: Session) -> State[Any]:
+    """Search on, as a flow run of its own, after which this one heeds SIGTERM as before."""
+    heeded = signal.getsignal(signal.SIGTERM)
+    HANDOVER.session = session
+    try:
+        return cast(State[Any], search(config, return_state=True))
+    finally:
+        HANDOVER.session = None
+        signal.signal(signal.SIGTERM, heeded)
 
 
 def _task(name: str) -> Task[[Callable[[], Any]], Any]:

@@ -22,6 +22,7 @@ from flows.dispatch_pool import PoolTrainers
 from flows.parameters import TrainerParameters
 from flows.pools import Place
 from flows.recording import tag_own_run
+from flows.refresh import _search
 from msearch_core.config import make_config
 from msearch_core.session import join
 from tests.pool import Server, prefect_server
@@ -124,6 +125,18 @@ def test_a_run_does_not_wait_for_a_server_that_hangs_to_take_its_tags(
     (run,) = server.runs("tagged")
     assert run["tags"] == ["taken"]
     assert "Prefect does not answer" in caplog.text
+
+
+def test_a_refresh_heeds_sigterm_after_its_search(server: Server, tmp_path: Path) -> None:
+    config = make_config(data="iris", pool="nowhere", log=str(tmp_path / "log"))
+
+    @flow
+    def refreshing() -> tuple[bool, bool]:
+        before = signal.getsignal(signal.SIGTERM)
+        state = _search(config, join(config, tmp_path / "cache"))
+        return state.is_failed(), signal.getsignal(signal.SIGTERM) == before
+
+    assert refreshing() == (True, True)
 
 
 @pytest.mark.parametrize("joined", [False, True])

@@ -18,6 +18,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_breast_cancer, load_digits, load_wine
 
+from flows.launch import _new_log_file
 from tests.searching import (
     Workplace,
     check_budget,
@@ -241,6 +242,17 @@ def test_a_terminal_that_is_closed_while_a_search_begins_leaves_nothing(place: W
     assert "stopped" in finish(process, 130)
     place.wait_until_gone()
     assert not list(place.temporary.iterdir())
+
+
+def test_the_logs_of_searches_that_go_on_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platformdirs.user_log_path", lambda name: tmp_path)
+    own = tmp_path / f"search-20250101-000000-{os.getpid()}.log"
+    ended = [tmp_path / f"search-2025010{day}-000000-999999999.log" for day in range(1, 10)]
+    for file in (own, *ended):
+        file.touch()
+    monkeypatch.setattr("flows.launch.KEPT_LOGS", 5)
+    made = _new_log_file()
+    assert set(tmp_path.iterdir()) == {own, *ended[-5:], made}
 
 
 def write_pictures(folder: Path, classes: int, each: int) -> None:
