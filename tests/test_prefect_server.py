@@ -158,9 +158,13 @@ def test_a_local_trainer_that_was_told_to_leave_is_replaced_and_is_no_death(
     def hosts() -> list[Path]:
         return list(server.place.temporary.glob("msearch-host-*"))
 
+    def is_ready() -> bool:
+        trainers.tend(0)  # raises if it died
+        return bool(household() and hosts() and (under_way(tmp_path / "log") or not joined))
+
     try:
-        (first,) = wait_for(household, "it has started")
-        wait_for(lambda: hosts() and (under_way(tmp_path / "log") or not joined), "it is there")
+        wait_for(is_ready, "it is there")
+        (first,) = household()
         os.kill(first, signal.SIGTERM)
         wait_for(lambda: not is_alive(first), "it is gone")
         assert not hosts()
