@@ -88,8 +88,9 @@ def test_the_clock_of_a_search_does_not_wait_for_a_server_that_hangs(silent: Non
     config = make_config(data="iris", minutes=0.001, log=str(tmp_path / "log"))
     session = join(config, tmp_path / "cache")
     nobody = LocalTrainers(TrainerParameters(log=session.log.url, run=session.run.run), 0)
+    stopping = threading.Event()
     with ExitStack() as stack:
         stack.callback(nobody.stop)
-        board = watch(session, nobody, Finisher(session, stack), threading.Event(), LOGGER)
+        board = watch(session, nobody, Finisher(session, stack, stopping), stopping, LOGGER)
     assert board.is_over
     assert board.stopped is not None
