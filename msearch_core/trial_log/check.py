@@ -189,7 +189,7 @@ class Checker:
         claims = {name: parsed for name in self._under("claims") if (parsed := layout.parse_claim(name))}
         done = self._done()
         for name in self._under("claims"):
-            if name not in claims and not name.startswith(("claims/keys/", "claims/winners/")):
+            if name not in claims and not name.startswith("claims/keys/"):
                 yield Finding("note", name, "is no claim; it is ignored")
         for name, data in self._read([name for name, (uid, _, released) in claims.items() if not released]):
             try:

@@ -159,12 +159,12 @@ def key_file(run: str, key: str, taker: int) -> str:
 
 def opening_file(run: str, trials: int, attempt: int) -> str:
     """Who opens, or opened, the test split for the winner of so many trials of a run; the n-th attempt, from 1."""
-    return f"claims/winners/{check_run(run)}-{trials}.{attempt}.json"
+    return f"openings/{check_run(run)}-{trials}.{attempt}.json"
 
 
 def opening_released_file(run: str, trials: int, attempt: int) -> str:
     """Says that the owner of an attempt at opening the test split failed at it."""
-    return f"claims/winners/{check_run(run)}-{trials}.{attempt}.released"
+    return f"openings/{check_run(run)}-{trials}.{attempt}.released"
 
 
 def heartbeat_file(trainer: str, counter: int) -> str:

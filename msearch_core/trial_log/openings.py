@@ -68,7 +68,7 @@ def _take_turn(
         leases.observe(store.list("heartbeats"), time.monotonic())
         if owner == me:
             return attempt
-        released = layout.opening_released_file(run, trials, attempt) in store.list("claims/winners")
+        released = layout.opening_released_file(run, trials, attempt) in store.list("openings")
         if released or owner.known_dead() or leases.is_dead(owner.trainer):
             attempt += 1
         elif give_up():
