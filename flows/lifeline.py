@@ -1,15 +1,12 @@
 """A process that must not outlive its parent: it holds a pipe to it and ends when the pipe does.
 
-This also works when the parent is killed and can tell nobody, and on every platform. Used as a program, it runs
-another module with its arguments under the same condition.
+This also works when the parent is killed and can tell nobody, and on every platform.
 """
 
 from __future__ import annotations
 
 import os
-import runpy
 import subprocess
-import sys
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -74,9 +71,3 @@ def stop(process: subprocess.Popen[str], grace: float) -> None:
     for pipe in (process.stdin, process.stdout):
         if pipe:
             pipe.close()
-
-
-if __name__ == "__main__":
-    watch()
-    sys.argv = sys.argv[1:]
-    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)

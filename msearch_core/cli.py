@@ -151,7 +151,8 @@ def _run_search(config: Any) -> None:
             if joined.over:
                 console.print("nothing left to do; a larger --trials or --minutes goes on with it")
             else:
-                progress = Progress(joined.log.search(), joined.log.board(joined.run, COLUMNS))
+                board, used = joined.log.board(joined.run, COLUMNS), joined.log.minutes_used(joined.run)
+                progress = Progress(joined.log.search(), board, used=used)
                 follow(progress, console, _while(launched))
                 launched.wait()
         except KeyboardInterrupt:

@@ -69,8 +69,6 @@ def refresh(
     search: Annotated[Path, typer.Argument(help="TOML or JSON file of the search: its options, `data` and `log` too.")],
 ) -> None:
     """Search again if the data has changed, from what is known, and put what is better into use."""
-    import signal
-
     from flows.launch import LaunchedSearch, code_path
     from msearch_core.refreshing import nothing_new
 
@@ -79,7 +77,6 @@ def refresh(
     if unchanged := nothing_new(parameters.config):
         console.print(unchanged, soft_wrap=True)
         return
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with LaunchedSearch(parameters.config, "flows.local_refresh", parameters.model_dump_json()) as launched:
         try:
             console.print(launched.wait(), soft_wrap=True)

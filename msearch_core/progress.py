@@ -31,6 +31,7 @@ class Progress:
         search: the search.
         board: the run.
         best: the best trial so far.
+        used: minutes that the run had been searched for before.
         at_work: the trials under way at the last look. The display, which a thread of its own draws, goes by these:
             the board changes while it looks.
     """
@@ -38,6 +39,7 @@ class Progress:
     search: SearchRecord
     board: Board
     best: Outcome | None = None
+    used: float = 0.0
     at_work: Sequence[Claim] = ()
     _began: float = field(default_factory=time.monotonic)
     _first: int | None = None
@@ -77,7 +79,7 @@ class Progress:
         elapsed, record = time.monotonic() - self._began, self.board.record
         done = self.board.done - (self._first or 0)
         by_pace = elapsed / done * (record.trials - self.board.done) if done else None
-        by_clock = record.minutes * 60 - elapsed if record.minutes is not None else None
+        by_clock = (record.minutes - self.used) * 60 - elapsed if record.minutes is not None else None
         known = [each for each in (by_pace, by_clock) if each is not None]
         return max(0.0, min(known)) if done and known else None
 

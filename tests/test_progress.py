@@ -51,6 +51,18 @@ def test_without_trainers_it_says_what_it_waits_for(log: TrialLog, monkeypatch: 
     assert said == "no trainer is wanted; `msearch trainers LOG NUMBER` asks for some again"
 
 
+def test_minutes_of_an_earlier_search_are_no_longer_to_go(tmp_path: Path) -> None:
+    log = TrialLog(str(tmp_path / "log"))
+    log.open(search_record())
+    progress = Progress(log.search(), log.board(run_record(100, minutes=10.0), COLUMNS), used=9.0)
+    progress.look()
+    log.append(trial(1, run="0001", direction="max"))
+    progress.look()
+    progress._began -= 30.0
+    assert progress.remaining_seconds is not None
+    assert progress.remaining_seconds < 31.0
+
+
 def test_a_search_that_goes_on_counts_what_was_there(log: TrialLog, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("msearch_core.progress.LOOK_SECONDS", 0.0)
     list(finishing(log, 1, 2))
