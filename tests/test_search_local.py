@@ -236,7 +236,9 @@ def test_a_search_that_is_cut_short_in_every_way_ends_with_its_exact_budget(plac
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
 def test_a_terminal_that_is_closed_while_a_search_begins_leaves_nothing(place: Workplace, number: int) -> None:
+    before = signal.signal(number, signal.SIG_DFL)  # under nohup it is ignored, and the command would do so, too
     process = place.msearch("search", "iris", "--trials", "2", "--log", "log")
+    signal.signal(number, before)
     wait_for(lambda: list(place.temporary.glob("msearch-trainers-*")), "trainers are started")
     process.send_signal(number)
     assert "stopped" in finish(process, 130)

@@ -218,8 +218,8 @@ def test_sequences_that_end_early_with_a_label_for_each_step(host: TrainingHost,
 @pytest.mark.parametrize(
     ("error", "shown"),
     [
-        (0.1, ("0.5000 (0.3040 to 0.6960)", "the search, 95 % interval")),
-        (0.0, ("0.5000 (0.5000 to 0.5000)", "the search, 95 % interval")),
+        (0.1, ("0.5000 (0.3175 to 0.6825)", "the search, 95 % interval")),
+        (0.0, ("0.5000", "the search")),
         (None, ("0.5000", "the search")),
     ],
 )
