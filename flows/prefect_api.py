@@ -27,7 +27,7 @@ EMBEDDED = "MSEARCH_EMBEDDED_SERVER"
 """Is set where the server lives only as long as the search."""
 DATABASE = "prefect.db"
 """The embedded server's database, in its home."""
-HERE = "127.0.0.1,localhost"
+LOOPBACK = "127.0.0.1,localhost"
 START_SECONDS = 120.0
 ANSWERS = (HTTPStatus.OK, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 EXAMPLE = "http://127.0.0.1:4200/api"
@@ -48,7 +48,7 @@ def api_url() -> str | None:
     """
     url = os.environ.get(API_URL)
     if url and not url.startswith(("http://", "https://")):
-        raise UserError(f"{API_URL} is {url!r}; set it to an address such as http://127.0.0.1:4200/api, or unset it")
+        raise UserError(f"{API_URL} is {url!r}; set it to an address such as {EXAMPLE}, or unset it")
     return url or None
 
 
@@ -63,7 +63,7 @@ def need_api_url(what: str) -> str:
     """
     url = api_url()
     if url is None:
-        raise UserError(f"{what} needs a Prefect server: set {API_URL}, for example to http://127.0.0.1:4200/api")
+        raise UserError(f"{what} needs a Prefect server: set {API_URL}, for example to {EXAMPLE}")
     return url
 
 
@@ -97,7 +97,7 @@ def _own(port: int, home: Path) -> dict[str, str]:
     password = f"msearch:{secrets.token_hex(16)}"
     database = f"sqlite+aiosqlite:///{home / DATABASE}"
     unproxied = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
-    direct = unproxied if unproxied == "*" else ",".join(filter(None, [unproxied, HERE]))
+    direct = unproxied if unproxied == "*" else ",".join(filter(None, [unproxied, LOOPBACK]))
     return {
         EMBEDDED: "1",
         API_URL: f"http://127.0.0.1:{port}/api",

@@ -153,8 +153,7 @@ def search(config: SearchConfig) -> State[Any]:
         artifacts_of(session, named, logger)
         publish_report(session, artifact_key(session), logger)
     if named is None:
-        frame = patiently(session.log.trials)
-        return Failed(message=why_none(frame[frame["run"] == session.run.run], short(session.log.url)))
+        return Failed(message=why_none(patiently(session.log.trials), session.run.run, short(session.log.url)))
     return Completed(message=told(named, session.search.objective))
 
 

@@ -18,6 +18,7 @@ from msearch_core.loading import load_space
 from msearch_core.report.scores import why_none
 from msearch_core.trial_log import RunRecord, TrialLog, WinnerRecord
 from msearch_core.trial_log.layout import model_folder
+from msearch_core.urls import expanded
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -167,8 +168,7 @@ def search_alone(config: SearchConfig, cache: Path | None = None) -> SearchResul
     os.environ.update(code_path(config))  # a space of the user's own is loaded here, and in the training host
     session, winner = alone.search_alone(config, cache)
     if winner is None:
-        frame = session.log.trials()
-        raise UserError(why_none(frame[frame["run"] == session.run.run], session.log.url))
+        raise UserError(why_none(session.log.trials(), session.run.run, session.log.url))
     return SearchResult(session.log, session.run, winner)
 
 
@@ -208,7 +208,7 @@ def find_model(model: str) -> str:
     Raises:
         UserError: it is a file, or a log that has no winner yet.
     """
-    if Path(model).is_file():
+    if expanded(model).is_file():
         raise UserError(
             f"{model} is a file; expected first a log, or the folder of a model as a search leaves it, then the data "
             "(the folder of an exported model has a predict.py of its own)"

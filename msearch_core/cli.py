@@ -179,8 +179,7 @@ def _show_winner(log: Any, run: str) -> None:
 
     winner = next((each for each in reversed(log.winners()) if each.run == run), None)
     if winner is None:
-        frame = log.trials()
-        raise UserError(why_none(frame[frame["run"] == run], short(log.url)))
+        raise UserError(why_none(log.trials(), run, short(log.url)))
     (row,) = from_table(log.table().filter(pc.field("uid") == winner.uid))
     show_winner(log, row, winner, console)
 
@@ -190,7 +189,10 @@ def trials(
     log: Log,
     output: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.TABLE,
     sort: Annotated[
-        str | None, typer.Option(help="Column to sort by; a leading - reverses. [default: best first]")
+        str | None,
+        typer.Option(
+            help="Column to sort by; a leading - reverses. [default: the newest run first, and in it the best]"
+        ),
     ] = None,
     columns: Annotated[str | None, typer.Option(help="Columns, separated by commas; `all` for every one.")] = None,
     where: Annotated[
@@ -198,7 +200,7 @@ def trials(
         typer.Option(help="Condition such as 'objective >= 0.9' or 'architecture ~ dense'; repeatable."),
     ] = None,
 ) -> None:
-    """List the trials on record, best first."""
+    """List the trials on record: the newest run's first, and of a run the best."""
     from msearch_core.listing import as_lines, list_trials, runs_apart
     from msearch_core.listing import where as filtered
     from msearch_core.trial_log import TrialLog

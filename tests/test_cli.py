@@ -31,6 +31,13 @@ def msearch(*arguments: str, cwd: Path | None = None, **environment: str) -> sub
     )
 
 
+def refusal(*arguments: str, cwd: Path | None = None, **environment: str) -> str:
+    """What is said, in one line, of a command that is refused."""
+    refused = msearch(*arguments, cwd=cwd, **environment)
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+    return refused.stderr
+
+
 def test_without_a_command_there_is_the_help_and_nothing_else() -> None:
     alone = msearch()
     assert (alone.returncode, alone.stderr) == (2, "")
@@ -94,11 +101,12 @@ def test_errors_are_shown_where_there_are_some(log: str) -> None:
 
 
 def test_where_no_trial_has_a_score_the_commonest_error_is_said() -> None:
-    errors = pd.DataFrame({"error": ["rare", "ValueError: boom", None, "ValueError: boom"]})
-    assert why_none(errors, "log") == (
+    errors = pd.DataFrame({"error": ["rare", "ValueError: boom", None, "ValueError: boom"], "run": "0002"})
+    errors.loc[4] = ["of another run", "0001"]
+    assert why_none(errors, "0002", "log") == (
         "none of the 4 trials has a score; 2 ended with 'ValueError: boom'; see: msearch trials log"
     )
-    assert why_none(errors[2:3], "log") == "none of the 1 trials has a score; see: msearch trials log"
+    assert why_none(errors[2:3], "0002", "log") == "none of the 1 trials has a score; see: msearch trials log"
 
 
 @pytest.mark.parametrize("name", ["architecture", "parents", "curve"])
@@ -314,9 +322,8 @@ def test_what_is_amiss_with_many_files_is_one_line(log: str) -> None:
 
 
 def test_the_number_of_trainers_of_a_run_that_is_not_there(log: str) -> None:
-    refused = msearch("trainers", log, "3")
-    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
-    assert "has no run yet" in refused.stderr
+    said = refusal("trainers", log, "3")
+    assert "has no run yet" in said
 
 
 def test_the_number_of_trainers_of_a_run_that_has_ended(log: str) -> None:
@@ -339,24 +346,21 @@ def test_what_needs_a_server_says_so(command: list[str]) -> None:
 
 
 def test_what_is_no_address_of_a_server_is_one_line() -> None:
-    refused = msearch("deploy", PREFECT_API_URL="127.0.0.1:4200")
-    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
-    assert "PREFECT_API_URL is '127.0.0.1:4200'; set it to" in refused.stderr
+    said = refusal("deploy", PREFECT_API_URL="127.0.0.1:4200")
+    assert "PREFECT_API_URL is '127.0.0.1:4200'; set it to" in said
 
 
 @pytest.mark.parametrize("command", [["report"], ["export"], ["predict", "LOG", "new.csv"]])
 def test_what_would_be_gone_with_the_command_is_refused(command: list[str], log: str) -> None:
     name, *rest = command
-    refused = msearch(name, *(rest or [log]), "--out", "memory://out.csv")
-    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
-    assert "lives in one process only" in refused.stderr
+    said = refusal(name, *(rest or [log]), "--out", "memory://out.csv")
+    assert "lives in one process only" in said
 
 
 def test_a_misspelt_option_of_a_refresh_is_told_with_its_own(tmp_path: Path) -> None:
     (tmp_path / "search.toml").write_text('data = "digits"\nlog = "log"\nkep = 3\n')
-    refused = msearch("refresh", "search.toml", cwd=tmp_path)
-    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
-    assert "unknown option --kep; did you mean --keep? Expected one of keep, overlap, data, " in refused.stderr
+    said = refusal("refresh", "search.toml", cwd=tmp_path)
+    assert "unknown option --kep; did you mean --keep? Expected one of keep, overlap, data, " in said
 
 
 @pytest.mark.timeout(60)
@@ -371,13 +375,11 @@ def test_an_address_that_is_no_prefect_api_is_told_at_once() -> None:
 
 def test_a_refresh_without_a_log_is_refused(tmp_path: Path) -> None:
     (tmp_path / "search.toml").write_text('data = "digits"')
-    refused = msearch("refresh", "search.toml", cwd=tmp_path)
-    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
-    assert "needs the log" in refused.stderr
+    said = refusal("refresh", "search.toml", cwd=tmp_path)
+    assert "needs the log" in said
 
 
 def test_nothing_to_promote_is_one_line(log: str) -> None:
     assert "nothing has been in use yet" in msearch("promote", log, "--history").stdout
-    refused = msearch("promote", log)
-    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
-    assert "only winners can be put into use: none yet" in refused.stderr
+    said = refusal("promote", log)
+    assert "only winners can be put into use: none yet" in said

@@ -18,7 +18,6 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_breast_cancer, load_digits, load_wine
 
-from flows.launch import _new_log_file
 from tests.searching import (
     Workplace,
     check_budget,
@@ -234,29 +233,6 @@ def test_a_search_that_is_cut_short_in_every_way_ends_with_its_exact_budget(plac
     assert winner["test_openings"] == 1
 
 
-@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
-def test_a_terminal_that_is_closed_while_a_search_begins_leaves_nothing(place: Workplace, number: int) -> None:
-    before = signal.signal(number, signal.SIG_DFL)  # under nohup it is ignored, and the command would do so, too
-    process = place.msearch("search", "iris", "--trials", "2", "--log", "log")
-    signal.signal(number, before)
-    wait_for(lambda: list(place.temporary.glob("msearch-trainers-*")), "trainers are started")
-    process.send_signal(number)
-    assert "stopped" in finish(process, 130)
-    place.wait_until_gone()
-    assert not list(place.temporary.iterdir())
-
-
-def test_the_logs_of_searches_that_go_on_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("platformdirs.user_log_path", lambda name: tmp_path)
-    own = tmp_path / f"search-20250101-000000-{os.getpid()}.log"
-    ended = [tmp_path / f"search-2025010{day}-000000-999999999.log" for day in range(1, 10)]
-    for file in (own, *ended):
-        file.touch()
-    monkeypatch.setattr("flows.launch.KEPT_LOGS", 5)
-    made = _new_log_file()
-    assert set(tmp_path.iterdir()) == {own, *ended[-5:], made}
-
-
 def write_pictures(folder: Path, classes: int, each: int) -> None:
     """Digits as PNG files, 16 pixels wide, in a folder for each class."""
     digits = load_digits(n_class=classes)
@@ -369,28 +345,6 @@ def test_a_table_searched_in_a_space_of_ones_own_where_blocks_fail(place: Workpl
     probabilities = predicted[[f"probability_{label}" for label in sorted(set(table["cultivar"]))]]
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-3)
     assert "accuracy" in place.run("export", "log", "--out", "taken")
-
-
-SHADOW = 'open("executed", "a").write(__name__ + " ")\nraise ImportError("a file beside the data was run")\n'
-NAMED = """
-from msearch_core.blocks.dense import dense
-from msearch_core.space import SearchSpace
-
-space = SearchSpace("named", dense.variants(units=(8, 16)), {})
-"""
-
-
-def test_files_beside_the_data_take_no_module_s_place_and_those_that_are_named_are_found(place: Workplace) -> None:
-    (place.folder / "flows").mkdir()
-    for name in ("flows/__init__", "queue", "keras", "csv"):
-        (place.folder / f"{name}.py").write_text(SHADOW)
-    (place.folder / "named.py").write_text(NAMED)
-    place.run(
-        "search", "iris", "--space", "named:space", "--trials", "2", "--trainers", "1", "--steps", "5", "--log", "log"
-    )
-    check_budget(place.folder / "log", 2)
-    assert set(trials(place.folder / "log")["status"]) == {"completed"}
-    assert not (place.folder / "executed").exists()
 
 
 DEADLY = """

@@ -5,13 +5,9 @@ One search by promotion, and one whose trials are proposed by hand, both with a 
 
 from __future__ import annotations
 
-import builtins
 import dataclasses
 import json
-import threading
-import time
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +29,9 @@ from msearch_core.training.replaying import Replayer
 from msearch_core.training.spec import TrialSpec
 from msearch_core.training.trainer import Trainer
 from msearch_core.trial import Trial
-from msearch_core.trial_log import Claim, TrialLog, WinnerRecord
+from msearch_core.trial_log import Claim
 from msearch_core.trial_log.check import Checker
 from msearch_core.trial_log.layout import artefact_file, checkpoint_file, checkpoint_folder
-from msearch_core.trial_log.patience import LONGEST_SECONDS
 from msearch_core.trial_log.pruning import prunable
 from msearch_core.trial_log.store import Store
 
@@ -127,83 +122,6 @@ def rows(promoting: Session, host: TrainingHost, folder: Path) -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def promotions(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[rows["kind"] == "promote"]
-
-
-class Erring(Store):
-    """A store that answers each request only when it is repeated."""
-
-    def __init__(self, store: Store) -> None:
-        super().__init__(store.fs, store.root)
-        self.store = store
-        self.errors = 0
-        self._asked: set[tuple[str, str]] = set()
-
-    def create(self, name: str, data: bytes) -> bool:
-        self._err("create", name)
-        return self.store.create(name, data)
-
-    def read(self, name: str) -> bytes:
-        self._err("read", name)
-        return self.store.read(name)
-
-    def list(self, folder: str) -> builtins.list[str]:
-        self._err("list", folder)
-        return self.store.list(folder)
-
-    def _err(self, *request: str) -> None:
-        if request not in self._asked:
-            self._asked.add(request)
-            self.errors += 1
-            raise OSError("503 Service Unavailable")
-
-
-def test_the_test_split_is_opened_once_though_the_store_errs(
-    folder: Path, host: TrainingHost, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("msearch_core.trial_log.patience.FIRST_SECONDS", 0.01)
-    run = session(folder, "erring", trials=1)
-    trainer = Trainer(run, host, folder)
-    for claim in trainer.claims():
-        assert trainer.run(claim)
-    store = Erring(run.log.store)
-    winner = name_winner(dataclasses.replace(run, log=TrialLog(store)), host, folder)
-    assert winner
-    assert store.errors > 6
-    assert [each.test_openings for each in run.log.winners()] == [1]
-
-
-def test_a_search_that_is_told_to_stop_does_not_wait_for_the_store(folder: Path, host: TrainingHost) -> None:
-    run = session(folder, "stopping", trials=1)
-    trainer = Trainer(run, host, folder)
-    for claim in trainer.claims():
-        assert trainer.run(claim)
-    away = dataclasses.replace(run, log=TrialLog(Erring(run.log.store)))
-    began = time.monotonic()
-    with pytest.raises(OSError, match="503"):
-        name_winner(away, host, folder, give_up=lambda: True)
-    assert time.monotonic() - began < LONGEST_SECONDS
-    assert run.log.winners() == []
-
-
-def test_of_two_searches_that_end_a_run_together_one_opens_the_test_split(folder: Path, host: TrainingHost) -> None:
-    run = session(folder, "together", trials=1)
-    trainer = Trainer(run, host, folder)
-    for claim in trainer.claims():
-        assert trainer.run(claim)
-    began = threading.Barrier(2)
-
-    def end(name: str) -> WinnerRecord | None:
-        with TrainingHost(folder / f"{name}.log") as own:
-            joined = dataclasses.replace(run, log=TrialLog(run.log.url))
-            began.wait()
-            return name_winner(joined, own, folder / name)
-
-    with ThreadPoolExecutor(2) as pool:
-        first, second = pool.map(end, ("one", "other"))
-    assert first
-    assert first == second
-    assert run.log.winners() == [first]
-    assert first.test_openings == 1
 
 
 class TestPromotion:

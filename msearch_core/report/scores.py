@@ -26,13 +26,15 @@ SCORED = ("completed", "stopped")
 """The statuses whose objective may be compared."""
 
 
-def why_none(trials: pd.DataFrame, log: str) -> str:
+def why_none(frame: pd.DataFrame, run: str, log: str) -> str:
     """One line for a run none of whose trials has a score: how many there are, and the commonest of their errors.
 
     Args:
-        trials: the rows of the run.
+        frame: rows of the log.
+        run: the run's name.
         log: the trial database, as a user would type it.
     """
+    trials = frame[frame["run"] == run]
     errors = trials["error"].dropna().value_counts()
     why = f"; {errors.iloc[0]} ended with {errors.index[0]!r}" if len(errors) else ""
     return f"none of the {len(trials)} trials has a score{why}; see: msearch trials {log}"
